@@ -1,1 +1,29 @@
-"""TODO"""
+"""Label models: from vote patterns to probabilistic labels."""
+
+from groundswell.label_models.base import Fit, LabelModel, label_model, label_models, register
+from groundswell.label_models.evidence import Evidence
+from groundswell.label_models.frame import label_votes
+from groundswell.label_models.patterns import VotePatterns
+from groundswell.label_models.statistics import (
+    expected_accuracy,
+    hard_labels,
+    learned_accuracy,
+    majority_disagreement,
+    majority_posterior,
+)
+
+__all__ = [
+    "Evidence",
+    "Fit",
+    "LabelModel",
+    "VotePatterns",
+    "expected_accuracy",
+    "hard_labels",
+    "label_model",
+    "label_models",
+    "label_votes",
+    "learned_accuracy",
+    "majority_disagreement",
+    "majority_posterior",
+    "register",
+]

@@ -1,0 +1,148 @@
+"""Epochs of gradient descent with early stopping on dev batches, and a checkpoint after every epoch."""
+
+from __future__ import annotations
+
+import math
+import os
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Callable
+
+import torch
+
+from groundswell.udfs.train import TrainingStep, noise_aware_loss
+
+from ..errors import Diagnostic, EndModelError
+from .options import TrainingOptions
+from .training_data import EncodedSource, TensorRows, shuffled
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a fit in a folder. identity: hash of data, options and seed; another run's state is never continued."""
+
+    folder: Path
+    identity: str
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    def save(self, state: dict[str, Any]) -> None:
+        """None; the file is replaced in one step, so a killed process leaves the state of the epoch before."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        half = self.path.with_suffix(".half")
+        torch.save({"identity": self.identity, **state}, half)
+        os.replace(half, self.path)
+
+    def load(self) -> dict[str, Any] | None:
+        """The state kept, None without one. A state of another identity comes back as {}."""
+        if not self.path.exists():
+            return None
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        return state if state["identity"] == self.identity else {}
+
+
+class Descent:
+    """Runs epochs of `step` until the dev loss has not fallen for `patience` epochs, or max_epochs; then restores the best weights."""
+
+    def __init__(
+        self,
+        step: TrainingStep,
+        options: TrainingOptions,
+        device: torch.device,
+        seed: int,
+        on_event: Callable[[dict[str, Any]], None],
+        checkpoint: Checkpoint | None,
+    ):
+        self.step, self.options, self.device, self.seed = step, options, device, seed
+        self.on_event, self.checkpoint = on_event, checkpoint
+        self.history: list[dict[str, Any]] = []
+        self.warnings: list[Diagnostic] = []
+        self.best_epoch: int | None = None
+        self._best_loss, self._best_weights = math.inf, None
+
+    def run(self, source: EncodedSource, dev: EncodedSource | None) -> list[dict[str, Any]]:
+        """One dict per epoch: epoch (from 1), train_loss, dev_loss (None without dev)."""
+        self._resume()
+        if dev is None:
+            self._warn("EM203", f"no dev batches: all {self.options.max_epochs} epochs are run", "give the dev split, or hold out training rows")
+        while not self._finished(dev):
+            self._epoch(source, dev)
+        self._restore_best(dev)
+        self.on_event({"event": "stopped", "epochs": len(self.history), "best_epoch": self.best_epoch})
+        return self.history
+
+    def _finished(self, dev: EncodedSource | None) -> bool:
+        waited = len(self.history) - (self.best_epoch or 0)
+        return len(self.history) >= self.options.max_epochs or (dev is not None and self.best_epoch is not None and waited >= self.options.patience)
+
+    def _epoch(self, source: EncodedSource, dev: EncodedSource | None) -> None:
+        epoch, started = len(self.history) + 1, perf_counter()
+        train_loss = self._train(source, epoch)
+        speed = source.rows / (perf_counter() - started)
+        dev_loss = self._dev_loss(dev) if dev else None
+        _finite(train_loss, epoch, self.options)
+        self.history.append({"epoch": epoch, "train_loss": train_loss, "dev_loss": dev_loss})
+        self._keep_if_best(epoch, dev_loss)
+        self._save()
+        self.on_event({"event": "epoch", **self.history[-1], "best_epoch": self.best_epoch, "rows_per_second": speed})
+
+    def _train(self, source: EncodedSource, epoch: int) -> float:
+        """Mean loss over the rows of one epoch, each taken just before the step that its minibatch makes."""
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for buffer in shuffled(source, (self.seed, epoch), self.options.shuffle_rows):
+            for rows in TensorRows.of(buffer, self.device).minibatches(self.options.batch_size):
+                total += self.step.step(rows).sum()
+        return float(total) / source.rows
+
+    def _dev_loss(self, dev: EncodedSource) -> float:
+        """Mean weighted loss of the dev rows at the present weights."""
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        with torch.inference_mode():
+            for block in dev:
+                rows = TensorRows.of(block, self.device)
+                total += (noise_aware_loss(self.step.network(rows), rows.p, self.step.class_weight) * rows.weight).sum()
+        if not dev.rows:
+            raise EndModelError("EM101", "there are no dev rows", hint="do the labeling functions cover the dev split? groundswell check")
+        return float(total) / dev.rows
+
+    def _keep_if_best(self, epoch: int, dev_loss: float | None) -> None:
+        if dev_loss is None or dev_loss < self._best_loss:
+            self.best_epoch, self._best_loss = epoch, math.inf if dev_loss is None else dev_loss
+            self._best_weights = None if dev_loss is None else deepcopy(self.step.network.state_dict())
+
+    def _restore_best(self, dev: EncodedSource | None) -> None:
+        if self._best_weights is not None:
+            self.step.network.load_state_dict(self._best_weights)
+        if dev is not None and self.best_epoch == self.options.max_epochs:
+            self._warn("EM205", f"the dev loss was still falling after {self.best_epoch} epochs", "raise max_epochs")
+
+    def _save(self) -> None:
+        if self.checkpoint:
+            optimiser, best = self.step.optimiser.state_dict(), (self.best_epoch, self._best_loss, self._best_weights)
+            state = {"network": self.step.network.state_dict(), "optimiser": optimiser, "history": self.history, "best": best}
+            self.checkpoint.save(state)
+
+    def _resume(self) -> None:
+        state = self.checkpoint.load() if self.checkpoint else None
+        if state is None:
+            return
+        if not state:
+            self._warn("EM204", "the checkpoint belongs to other data, options or seed: training starts anew", "nothing to do")
+            return
+        self.step.network.load_state_dict(state["network"])
+        self.step.optimiser.load_state_dict(state["optimiser"])
+        self.history, (self.best_epoch, self._best_loss, self._best_weights) = state["history"], state["best"]
+        self.on_event({"event": "resumed", "epochs": len(self.history)})
+
+    def _warn(self, code: str, message: str, hint: str) -> None:
+        self.warnings.append(Diagnostic(code, message, hint=hint))
+
+
+def _finite(loss: float, epoch: int, options: TrainingOptions) -> None:
+    if not math.isfinite(loss):
+        hint = f"lower learning_rate (now {options.learning_rate})"
+        raise EndModelError("EM114", f"the training loss became {loss} in epoch {epoch}", hint=hint)

@@ -1,0 +1,64 @@
+"""Options of end models, checked by name and range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Mapping
+
+from ..errors import EndModelError, did_you_mean
+from .columns import EncoderOptions
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a network is trained. The defaults were chosen by held-out video on the four training videos of the YouTube spam set."""
+
+    max_epochs: int = 100
+    batch_size: int = 256
+    learning_rate: float = 0.03
+    epsilon: float = 1e-3
+    """Added to Adam's root mean square gradient. Large on purpose: at 1e-8 a rare n-gram moves as far as a common one."""
+    weight_decay: float = 0.0
+    """Decoupled L2 decay of the weights, not of the bias (Loshchilov & Hutter 2019)."""
+    patience: int = 5
+    """Epochs without a lower dev loss before training stops."""
+    class_weight: Any = None
+    """None, "balanced" (n / (K x mass of the class)) or a mapping class -> weight."""
+    device: str = "auto"
+    """"auto" (cuda if there is one, else cpu), or a torch device."""
+    shuffle_rows: int = 65_536
+    """Rows are shuffled inside buffers of this many rows: order the source by a hash if it is sorted by class or time."""
+    cache_bytes: int = 512 * 2**20
+    """Encoded rows kept in memory; what exceeds it is read and encoded again every epoch."""
+
+    def check(self) -> None:
+        """None. Raises EndModelError EM107 naming the first option out of range."""
+        limits = {"max_epochs": 1, "batch_size": 1, "patience": 1, "shuffle_rows": 1, "cache_bytes": 0, "weight_decay": 0}
+        for name, low in limits.items():
+            if not getattr(self, name) >= low:
+                raise EndModelError("EM107", f"{name} = {getattr(self, name)} is below {low}")
+        for name in ("learning_rate", "epsilon"):
+            if not getattr(self, name) > 0:
+                raise EndModelError("EM107", f"{name} = {getattr(self, name)} is not positive")
+
+
+def checked_encoder(options: EncoderOptions) -> EncoderOptions:
+    """The options. Raises EndModelError EM107 naming the first one out of range."""
+    for name, low in {"min_count": 1, "max_categories": 1, "text_buckets": 1, "word_ngrams": 1, "char_ngrams": 0}.items():
+        if getattr(options, name) < low:
+            raise EndModelError("EM107", f"{name} = {getattr(options, name)} is below {low}")
+    if options.char_ngrams in (1, 2):
+        raise EndModelError("EM107", f"char_ngrams = {options.char_ngrams}: 0, or 3 and more")
+    return options
+
+
+def split_options(given: Mapping[str, Any]) -> tuple[TrainingOptions, EncoderOptions]:
+    """Training and encoder options from one flat mapping. Raises EndModelError EM107 with the nearest name."""
+    training, encoding = ({f.name for f in fields(kind)} for kind in (TrainingOptions, EncoderOptions))
+    for name in given:
+        if name not in training | encoding:
+            hint = did_you_mean(name, training | encoding) or f"the options are {', '.join(sorted(training | encoding))}"
+            raise EndModelError("EM107", f'there is no end-model option "{name}"', hint=hint)
+    chosen = TrainingOptions(**{k: v for k, v in given.items() if k in training})
+    chosen.check()
+    return chosen, checked_encoder(EncoderOptions(**{k: v for k, v in given.items() if k in encoding}))

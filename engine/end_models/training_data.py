@@ -1,0 +1,156 @@
+"""Encoded training rows as a stream: cached up to a budget, shuffled through a bounded buffer, cut into minibatches of tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256 as new_sha256
+from typing import Iterator
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from ..errors import EndModelError
+from .batches import BLOCK_ROWS, Batches, blocks, row_weights, soft_labels
+from .encode import EncodedRows, Encoder, stacked
+
+
+@dataclass(frozen=True)
+class TensorRows:
+    """n encoded rows on a device: dense (n, D); sparse rows as indices, offsets (n + 1,), values; p (n, K); weight (n,)."""
+
+    dense: torch.Tensor
+    indices: torch.Tensor
+    offsets: torch.Tensor
+    values: torch.Tensor
+    p: torch.Tensor
+    weight: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    @classmethod
+    def of(cls, rows: EncodedRows, device: torch.device) -> TensorRows:
+        s = rows.sparse
+        arrays = (rows.dense, s.indices.astype(np.int32), s.indptr.astype(np.int32), s.data, rows.p, rows.weight)
+        return cls(*(torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays))
+
+    def minibatches(self, size: int) -> Iterator[TensorRows]:
+        """Consecutive rows, `size` at a time (the last may be fewer); views, not copies."""
+        edges = [*range(0, len(self), size), len(self)]
+        cuts = self.offsets[edges].tolist()
+        for start, stop, low, high in zip(edges, edges[1:], cuts, cuts[1:]):
+            yield TensorRows(
+                self.dense[start:stop],
+                self.indices[low:high],
+                self.offsets[start : stop + 1] - low,
+                self.values[low:high],
+                self.p[start:stop],
+                self.weight[start:stop],
+            )
+
+
+class Budget:
+    """Bytes that caches may still take."""
+
+    def __init__(self, size: int):
+        self.left = size
+
+    def take(self, size: int) -> bool:
+        """Whether `size` bytes were free; they are taken then."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
+class EncodedSource:
+    """Encoded blocks of a re-iterable source. The first blocks stay in memory while the budget lasts, the others are read and
+    encoded again on every pass; the rows and their order are the same either way."""
+
+    def __init__(self, batches: Batches, encoder: Encoder, n_classes: int, budget: Budget):
+        self._batches, self._encoder, self._k, self._budget = batches, encoder, n_classes, budget
+        self._cache: list[EncodedRows] = []
+        self._complete = False
+        self.rows: int | None = None
+
+    def encode(self, batch: pa.RecordBatch) -> EncodedRows:
+        return self._encoder.encode(batch, soft_labels(batch, self._k), row_weights(batch))
+
+    def __iter__(self) -> Iterator[EncodedRows]:
+        """One pass. Raises EndModelError EM111 if the source gives another number of rows than in the pass before."""
+        if self._complete:
+            yield from self._cache
+            return
+        yield from self._stream()
+
+    def _stream(self) -> Iterator[EncodedRows]:
+        first_pass, full, n = self.rows is None, False, 0
+        for i, batch in enumerate(blocks(self._batches)):
+            n += batch.num_rows
+            if i < len(self._cache) and not first_pass:
+                yield self._cache[i]
+                continue
+            encoded = self.encode(batch)
+            full = full or not (first_pass and self._budget.take(encoded.nbytes))
+            if not full:
+                self._cache.append(encoded)
+            yield encoded
+        self._same_rows(n)
+        self._complete = first_pass and not full
+
+    def _same_rows(self, n: int) -> None:
+        if self.rows is not None and self.rows != n:
+            hint = "the source must give the same rows in the same order on every pass: order the query"
+            raise EndModelError("EM111", f"one pass over the data gave {self.rows} rows, the next {n}", hint=hint)
+        self.rows = n
+
+
+def shuffled(source: EncodedSource, seed: tuple[int, ...], buffer_rows: int) -> Iterator[EncodedRows]:
+    """Buffers of `buffer_rows` rows (whole blocks) in an order drawn from `seed`; rows never leave their buffer."""
+    generator = np.random.default_rng(seed)
+    held: list[EncodedRows] = []
+    for block in source:
+        held.append(block)
+        if len(held) * BLOCK_ROWS >= buffer_rows:
+            yield _permuted(held, generator)
+            held = []
+    if held:
+        yield _permuted(held, generator)
+
+
+def _permuted(held: list[EncodedRows], generator: np.random.Generator) -> EncodedRows:
+    rows = stacked(held)
+    return rows.take(generator.permutation(len(rows)))
+
+
+@dataclass
+class LabelMass:
+    """Rows, weighted probability of every class, and, where asked for, a hash of the rows: gathered while the encoder is fitted."""
+
+    n_classes: int
+    hashing: bool = False
+    rows: int = 0
+    mass: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        self.mass, self._hash = np.zeros(self.n_classes), new_sha256()
+
+    def observe(self, batch: pa.RecordBatch) -> None:
+        self.rows += batch.num_rows
+        self.mass += row_weights(batch) @ soft_labels(batch, self.n_classes)
+        if self.hashing:
+            self._hash.update(batch.serialize())
+
+    @property
+    def content(self) -> str:
+        return self._hash.hexdigest()
+
+    def check(self, classes: tuple[str, ...]) -> None:
+        """None. Raises EndModelError EM101 without rows, EM102 if at most one class has any probability."""
+        if not self.rows:
+            raise EndModelError("EM101", "there are no training rows", hint="do the labeling functions cover the train split? groundswell check")
+        found = [c for c, m in zip(classes, self.mass) if m > 0]
+        if len(found) < 2:
+            which = f'"{found[0]}"' if found else "none (all weights are zero)"
+            raise EndModelError("EM102", f"all probability lies on one class: {which}", hint="add labeling functions for the other classes")

@@ -1,0 +1,100 @@
+"""The default label model: the richest model the votes can support, or majority vote, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from groundswell.label_models.base import Fit, LabelModel, Task, register
+from groundswell.label_models.dawid_skene import DawidSkene, unidentified
+from groundswell.label_models.majority import majority_fit
+from groundswell.label_models.patterns import ABSTAIN, VotePatterns
+from groundswell.label_models.statistics import majority_disagreement
+from groundswell.label_models.trust import DISAGREEMENT_LEVEL, below_chance, fit_warnings, lost_classes
+
+ENTITIES_PER_LF = 200
+"""Covered entities per voting LF below which a full table per LF is too much to learn; one coin per LF then (sheet 03a)."""
+
+
+@register
+@dataclass
+class Auto(LabelModel):
+    """Dawid-Skene where the votes identify it and its answer can be believed, else the vote share (majority_soft).
+
+    In this order, the first that applies:
+    majority_soft  fewer than three LFs vote, or no two on the same entity, or all covered entities have the same votes
+    majority_soft  EM did not settle, or lost a class that majority vote finds (LM207), or labels more than a quarter of the
+                   covered entities against majority vote (LM206), or finds the LFs that cast most votes worse than chance
+    dawid_skene    one coin per LF below 200 covered entities per voting LF, else the full table; copied LFs are discounted
+
+    chosen_ names the model, reason_ says why. What stands in is also the warning LM213. A given class balance is used by
+    Dawid-Skene and for uncovered patterns. Gold anchors EM, so that drift from majority vote is then no reason against it.
+    """
+
+    name: ClassVar[str] = "auto"
+
+    def _fit(self, task: Task) -> Fit:
+        reason = unidentified(task) or without_overlap(task)
+        if reason:
+            return _vote_share(task, reason)
+        coin, why = _coin(task.patterns)
+        fit = DawidSkene(coin=coin, discount_copies=True)._fit(task)
+        reason = unbelievable(task, fit)
+        return _vote_share(task, reason) if reason else replace(fit, chosen="dawid_skene", reason=why)
+
+
+def without_overlap(task: Task) -> str:
+    """Why EM has nothing to compare, "" where two LFs vote on the same entity or gold is given."""
+    overlaps = (task.patterns.votes != ABSTAIN).sum(axis=1) >= 2
+    return "" if overlaps.any() or task.gold is not None else "no two LFs vote on the same entity"
+
+
+def unbelievable(task: Task, fit: Fit) -> str:
+    """Why the answer of EM should not be used, "" if nothing speaks against it."""
+    if not fit.converged:
+        return f"EM did not settle in {fit.n_iterations} iterations"
+    if task.gold is not None:
+        return ""
+    posterior = fit.posterior(task.patterns)
+    lost = [task.patterns.classes[k] for k in lost_classes(task.patterns, posterior)]
+    if lost:
+        return f"EM lost {', '.join(lost)}, which majority vote finds"
+    differs = majority_disagreement(task.patterns, posterior)
+    if differs > DISAGREEMENT_LEVEL:
+        return f"EM labels {differs:.0%} of covered entities against majority vote"
+    distrusted = distrusted_share(task.patterns, posterior, fit.class_balance)
+    return f"EM finds LFs that cast {distrusted:.0%} of the votes worse than chance" if distrusted > 0.5 else ""
+
+
+def distrusted_share(patterns: VotePatterns, posterior: np.ndarray, class_balance: np.ndarray) -> float:
+    """Share of all votes cast by LFs estimated worse than chance (LM203), in [0, 1]. Weak supervision assumes it is small."""
+    votes = ((patterns.votes != ABSTAIN) * patterns.counts[:, None]).sum(axis=0)
+    worse = below_chance(patterns, posterior, class_balance)
+    return float(votes[worse].sum() / votes.sum())
+
+
+def _coin(patterns: VotePatterns) -> tuple[str, str]:
+    covered = int(patterns.counts[patterns.covered].sum())
+    n_voting = int((patterns.votes != ABSTAIN).any(axis=0).sum())
+    if covered < ENTITIES_PER_LF * n_voting:
+        return "one", f"{covered} covered entities for {n_voting} LFs: one coin per LF"
+    return "full", f"{covered} covered entities for {n_voting} LFs: a full table per LF"
+
+
+def _vote_share(task: Task, reason: str) -> Fit:
+    fit = majority_fit(task, "share")
+    uncovered = fit.uncovered if task.class_balance is None else task.class_balance
+    warnings = fit_warnings(task.patterns, fit.posterior(task.patterns), _reference(task.patterns))
+    return replace(
+        fit,
+        uncovered=uncovered,
+        chosen="majority_soft",
+        reason=reason,
+        warnings=(*warnings, f"LM213: the vote share stands in for EM: {reason}"),
+    )
+
+
+def _reference(patterns: VotePatterns) -> np.ndarray:
+    return np.full(len(patterns.classes), 1.0 / len(patterns.classes))

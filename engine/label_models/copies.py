@@ -1,0 +1,55 @@
+"""How much of each LF's vote repeats other LFs, beyond what a common class explains."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from groundswell.label_models.patterns import VotePatterns
+from groundswell.label_models.trust import pair_statistics
+
+STANDARD_ERRORS = 3.0
+"""A residual correlation below this many standard errors (1 / sqrt(n)) counts as none."""
+
+
+def copy_weights(patterns: VotePatterns, posterior: np.ndarray, eligible: np.ndarray) -> np.ndarray:
+    """w_j = 1 / (1 + sum_k c_jk), float (m,) in (0, 1]: LFs that repeat each other share one LF's weight.
+
+    posterior  float (P, K)
+    eligible   bool (m,)      pairs of eligible LFs only are compared; the others keep weight 1
+
+    c_jk is the correlation of "both give the same symbol" (a class, or abstain) left when the class is known, where it
+    exceeds STANDARD_ERRORS / sqrt(n). Of g exact copies each gets 1/g. LFs that are independent given the class keep 1.
+    """
+    residual = residual_correlation(patterns, posterior)
+    noise = STANDARD_ERRORS / np.sqrt(patterns.n_entities)
+    counted = np.outer(eligible, eligible) & ~np.eye(len(eligible), dtype=bool) & (residual > noise)
+    return 1.0 / (1.0 + np.where(counted, residual, 0.0).sum(axis=1))
+
+
+def residual_correlation(patterns: VotePatterns, posterior: np.ndarray) -> np.ndarray:
+    """Correlation of the symbols of two LFs given the class, float (m, m) in [-1, 1]; 0 where an LF is constant.
+
+    posterior  float (P, K)   r
+    C_jk = sum_s sum_p n_p sum_y r_py (x_pjs - m_jys)(x_pks - m_kys), x one-hot over classes and abstain, m its mean given y;
+    returns C_jk / sqrt(C_jj C_kk). Source: sheet 04, section C.
+    """
+    both, agree, _ = pair_statistics(patterns)
+    mass = patterns.counts[:, None] * posterior
+    per_class = np.maximum(mass.sum(axis=0), np.finfo(float).tiny)
+    mean = _mean_votes(patterns, mass) / per_class[None, :, None]
+    fires = mean.sum(axis=2)
+    explained = np.einsum("y,jyv,kyv->jk", per_class, mean, mean) + np.einsum("y,jy,ky->jk", per_class, fires, fires)
+    covariance = both + agree - explained
+    spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    scale = np.outer(spread, spread)
+    floor = 1e-9 * patterns.n_entities
+    return np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > floor)
+
+
+def _mean_votes(patterns: VotePatterns, mass: np.ndarray) -> np.ndarray:
+    """sum_p mass_py [v_pj = v], float (m, K, K) over j, y, v."""
+    table = np.zeros((len(patterns.lfs), mass.shape[1], mass.shape[1]))
+    for j in range(len(patterns.lfs)):
+        for v in range(mass.shape[1]):
+            table[j, :, v] = mass[patterns.votes[:, j] == v].sum(axis=0)
+    return table

@@ -1,0 +1,76 @@
+"""Additive explanations: what each LF's vote adds for each class, and the rule that turns sums into probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+TIE_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why a label model says what it says: score_y = log_prior[y] + sum_j log_weight[j, vote_j, y].
+
+    lfs         m names
+    classes     K names
+    log_prior   float (K,)          what is believed before any vote
+    log_weight  float (m, K+1, K)   log_weight[j, v, y]: what vote v of LF j adds for class y; v = K is abstain
+    unit        "nats"              scores are log-probabilities up to a constant: softmax(score) is the posterior
+                "votes"             scores count votes (majority vote)
+    rule        "softmax", "largest" or "share": how scores become probabilities (RULES)
+
+    The sum explains covered patterns; a pattern without votes gets the class balance whatever its score.
+    """
+
+    lfs: tuple[str, ...]
+    classes: tuple[str, ...]
+    log_prior: np.ndarray
+    log_weight: np.ndarray
+    unit: str = "nats"
+    rule: str = "softmax"
+
+    def scores(self, votes: np.ndarray) -> np.ndarray:
+        """Scores of vote patterns, float (P, K). votes: integers (P, m), columns in the order of self.lfs, -1 = abstain.
+
+        LFs are added in the order of their names, so that the bits do not depend on the order of columns.
+        """
+        total = np.repeat(self.log_prior[None, :], len(votes), axis=0)
+        for j in sorted(range(len(self.lfs)), key=self.lfs.__getitem__):
+            total += self.log_weight[j][votes[:, j]]  # -1 takes the last row: abstain
+        return total
+
+    def posterior(self, votes: np.ndarray) -> np.ndarray:
+        """P(Y | votes) by the rule, float (P, K); rows sum to 1 within 1e-12."""
+        return RULES[self.rule](self.scores(votes))
+
+    def reordered(self, lfs: tuple[str, ...]) -> Evidence:
+        """The same evidence with LFs in another order."""
+        at = {lf: j for j, lf in enumerate(self.lfs)}
+        weight = self.log_weight[[at[lf] for lf in lfs]]
+        return Evidence(tuple(lfs), self.classes, self.log_prior, weight, self.unit, self.rule)
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """exp(scores) normalised along the last axis, float (P, K)."""
+    shifted = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def largest(scores: np.ndarray) -> np.ndarray:
+    """All mass on the class with the largest score, shared equally among ties, float (P, K)."""
+    tied = scores >= scores.max(axis=-1, keepdims=True) - TIE_TOLERANCE
+    return tied / tied.sum(axis=-1, keepdims=True)
+
+
+def share(scores: np.ndarray) -> np.ndarray:
+    """Each class's share of the (non-negative) scores, float (P, K); uniform where all are zero."""
+    total = scores.sum(axis=-1, keepdims=True)
+    uniform = np.full(scores.shape, 1.0 / scores.shape[-1])
+    return np.divide(scores, total, out=uniform, where=total > 0)
+
+
+RULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {"softmax": softmax, "largest": largest, "share": share}
+"""Rule name -> scores (P, K) to probabilities (P, K)."""

@@ -1,0 +1,177 @@
+"""Warnings: when a label model's output should not be trusted, judged from votes and posterior alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from groundswell.label_models.patterns import ABSTAIN, VotePatterns
+from groundswell.label_models.statistics import (
+    hard_labels,
+    learned_accuracy,
+    majority_disagreement,
+    majority_posterior,
+)
+
+DISAGREEMENT_LEVEL = 0.25
+"""Above this fraction of covered entities labelled against majority vote, one of the two is badly wrong (LM206)."""
+
+DUPLICATE_LEVEL, DUPLICATE_SUPPORT = 0.95, 30
+"""Agreement and correlation of coverage from which two LFs are near duplicates, given this many entities with both (sheet 04)."""
+
+FEW_ENTITIES = 30
+"""An LF with fewer votes than this has an accuracy with a standard error above .07 (LM209)."""
+
+LOST_CLASS_SHARE, LOST_CLASS_FACTOR = 0.01, 0.1
+"""A class that majority vote gives to at least 1 % of covered entities, and the model to less than a tenth of those, is lost (LM207)."""
+
+
+def fit_warnings(patterns: VotePatterns, posterior: np.ndarray, class_balance: np.ndarray) -> list[str]:
+    """All warnings about votes and a model's posterior, each 'LM2xx: sentence', in order of codes.
+
+    posterior      float (P, K)
+    class_balance  float (K,)
+    """
+    if not patterns.covered.any():
+        return vote_warnings(patterns)
+    found = (
+        vote_warnings(patterns)
+        + too_few_lfs(patterns)
+        + no_overlap(patterns)
+        + worse_than_chance(patterns, posterior, class_balance)
+        + against_majority(patterns, posterior)
+        + lost_class_warnings(patterns, posterior)
+        + few_entities(patterns)
+    )
+    return sorted(found, key=lambda w: w[:5])
+
+
+def vote_warnings(patterns: VotePatterns) -> list[str]:
+    """Warnings that concern any use of these votes, majority vote included."""
+    if not patterns.covered.any():
+        return ["LM205: no LF votes on any entity; every posterior is the class balance"]
+    return silent_lfs(patterns) + unvoted_classes(patterns) + near_duplicates(patterns)
+
+
+def too_few_lfs(patterns: VotePatterns) -> list[str]:
+    n = int((patterns.votes != ABSTAIN).any(axis=0).sum())
+    if n >= 3:
+        return []
+    return [f"LM201: only {n} LF{'s vote' if n != 1 else ' votes'}; accuracies are identified from three independent LFs on"]
+
+
+def no_overlap(patterns: VotePatterns) -> list[str]:
+    if ((patterns.votes != ABSTAIN).sum(axis=1) >= 2).any():
+        return []
+    return ["LM202: no two LFs vote on the same entity; nothing in the votes tells a good LF from a bad one"]
+
+
+def worse_than_chance(patterns: VotePatterns, posterior: np.ndarray, class_balance: np.ndarray) -> list[str]:
+    accuracy, chance = learned_accuracy(patterns, posterior), chance_accuracy(patterns, class_balance)
+    return [
+        f'LM203: LF "{patterns.lfs[j]}" is estimated worse than chance: accuracy {accuracy[j]:.2f}, '
+        f"{chance[j]:.2f} for the same votes at random"
+        for j in np.flatnonzero(below_chance(patterns, posterior, class_balance))
+    ]
+
+
+def below_chance(patterns: VotePatterns, posterior: np.ndarray, class_balance: np.ndarray) -> np.ndarray:
+    """bool (m,): learned accuracy below that of the same votes at random; False for silent LFs."""
+    return learned_accuracy(patterns, posterior) < chance_accuracy(patterns, class_balance) - 1e-9
+
+
+def chance_accuracy(patterns: VotePatterns, class_balance: np.ndarray) -> np.ndarray:
+    """Accuracy of each LF if its votes were shuffled over entities, float (m,): mean class balance of its votes; NaN if silent."""
+    chance = np.full(len(patterns.lfs), np.nan)
+    for j in range(len(patterns.lfs)):
+        fires = patterns.votes[:, j] != ABSTAIN
+        n = patterns.counts[fires]
+        if len(n):
+            chance[j] = (n * class_balance[patterns.votes[fires, j]]).sum() / n.sum()
+    return chance
+
+
+def unvoted_classes(patterns: VotePatterns) -> list[str]:
+    voted = set(np.unique(patterns.votes).tolist())
+    missing = [c for k, c in enumerate(patterns.classes) if k not in voted]
+    return [f'LM204: no LF votes for "{c}"; its probability follows the class balance only' for c in missing]
+
+
+def against_majority(patterns: VotePatterns, posterior: np.ndarray) -> list[str]:
+    differs = majority_disagreement(patterns, posterior)
+    if not differs > DISAGREEMENT_LEVEL:
+        return []
+    return [f"LM206: {differs:.0%} of covered entities are labelled against majority vote; check a sample by hand"]
+
+
+def lost_classes(patterns: VotePatterns, posterior: np.ndarray) -> list[int]:
+    """Indexes of classes that majority vote gives to covered entities and the model (almost) never does."""
+    of_majority = label_shares(patterns, majority_posterior(patterns))
+    of_model = label_shares(patterns, posterior)
+    lost = (of_majority >= LOST_CLASS_SHARE) & (of_model < LOST_CLASS_FACTOR * of_majority)
+    return np.flatnonzero(lost).tolist()
+
+
+def lost_class_warnings(patterns: VotePatterns, posterior: np.ndarray) -> list[str]:
+    lost = [patterns.classes[k] for k in lost_classes(patterns, posterior)]
+    if not lost:
+        return []
+    left = len(patterns.classes) - len(lost)
+    what = "the model gives every covered entity the same class" if left == 1 else "the model has lost a class"
+    return [f"LM207: {what}; majority vote also finds {', '.join(lost)}"]
+
+
+def label_shares(patterns: VotePatterns, posterior: np.ndarray) -> np.ndarray:
+    """Share of covered entities with each hard label, float (K,); ties belong to none."""
+    covered = patterns.covered
+    labels, n = hard_labels(posterior)[covered], patterns.counts[covered]
+    shares = np.array([n[labels == k].sum() for k in range(len(patterns.classes))], float)
+    return shares / max(n.sum(), 1)
+
+
+def near_duplicates(patterns: VotePatterns) -> list[str]:
+    """Pairs of LFs that fire together and say the same: two votes of one opinion."""
+    both, agree, correlation = pair_statistics(patterns)
+    rate = np.divide(agree, both, out=np.zeros_like(both), where=both > 0)
+    same = (both >= DUPLICATE_SUPPORT) & (rate >= DUPLICATE_LEVEL) & (correlation >= DUPLICATE_LEVEL)
+    return [
+        f'LM208: LFs "{patterns.lfs[a]}" and "{patterns.lfs[b]}" are near duplicates: they agree on {rate[a, b]:.0%} of '
+        f"{both[a, b]:.0f} common entities and fire together; merge them or drop one"
+        for a, b in np.argwhere(np.triu(same, 1))
+    ]
+
+
+def pair_statistics(patterns: VotePatterns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per pair of LFs, float (m, m): entities both vote on, entities they agree on, correlation of their coverage.
+
+    Where coverage does not vary, the correlation is 1 if both always vote together, else 0.
+    """
+    from scipy.sparse import csr_array
+
+    n = patterns.counts.astype(float)
+    fires = csr_array((patterns.votes != ABSTAIN).astype(float))
+    both = (fires.T @ fires.multiply(n[:, None]).tocsr()).toarray()
+    agree = np.zeros_like(both)
+    for k in range(len(patterns.classes)):
+        voted = csr_array((patterns.votes == k).astype(float))
+        agree += (voted.T @ voted.multiply(n[:, None]).tocsr()).toarray()
+    return both, agree, _phi(both, n.sum())
+
+
+def _phi(both: np.ndarray, n: float) -> np.ndarray:
+    p = np.diag(both) / n
+    spread = np.sqrt(p * (1 - p))
+    scale = np.outer(spread, spread)
+    constant = np.where(np.outer(p == 1, p == 1), 1.0, 0.0)
+    return np.divide(both / n - np.outer(p, p), scale, out=constant, where=scale > 0)
+
+
+def silent_lfs(patterns: VotePatterns) -> list[str]:
+    silent = (patterns.votes == ABSTAIN).all(axis=0)
+    return [f'LM211: LF "{lf}" never votes' for lf, s in zip(patterns.lfs, silent) if s]
+
+
+def few_entities(patterns: VotePatterns) -> list[str]:
+    votes = ((patterns.votes != ABSTAIN) * patterns.counts[:, None]).sum(axis=0)
+    few = [f"{lf} ({n})" for lf, n in zip(patterns.lfs, votes) if 0 < n < FEW_ENTITIES]
+    shown = ", ".join(few[:5]) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
+    return [f"LM209: fewer than {FEW_ENTITIES} votes to learn from: {shown}"] if few else []

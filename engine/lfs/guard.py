@@ -1,0 +1,125 @@
+"""The first wall: what an LF may be and read, decided on the syntax tree before anything is executed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator, Mapping
+
+from sqlglot import exp
+
+from ..errors import Diagnostic, did_you_mean
+from .header import Statement
+
+TABLE_FUNCTIONS = {"unnest", "range", "generate_series", "generateseries", "explode"}
+FORBIDDEN_FUNCTIONS = {
+    "query", "query_table", "getenv", "getvariable", "current_setting", "set_config", "nextval", "currval", "write_log",
+    "current_user", "user", "session_user", "current_database", "current_schema", "current_schemas", "current_catalog",
+    "txid_current", "pg_typeof", "in_search_path", "read_csv", "read_text", "read_blob", "read_json", "read_parquet",
+}  # fmt: skip
+CLOCK_KEYWORDS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+FILE_SUFFIXES = (".csv", ".parquet", ".json", ".jsonl", ".tsv", ".txt", ".gz", ".db", ".duckdb", ".xlsx", ".arrow")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What LFs of a task may see.
+
+    relations   warehouse relations: (schema, name) folded to lower case -> (schema, name) as written
+    volatile    functions whose value changes from call to call; clock  those fixed within one query
+    gold        (relation, column) of the gold label: never readable; column None means the whole relation
+    """
+
+    relations: Mapping[tuple[str, str], tuple[str, str]]
+    volatile: frozenset[str]
+    clock: frozenset[str]
+    gold: tuple[str, str | None] | None
+
+    def resolve(self, table: exp.Table) -> tuple[str, str] | None:
+        """(schema, name) of a table as the warehouse spells it; schema "" for `entity`; None when unknown."""
+        catalog, schema, name = table.catalog.casefold(), table.db.casefold(), table.name.casefold()
+        if not schema and not catalog and name == "entity":
+            return "", "entity"
+        if schema == "warehouse" and not catalog:
+            schema, catalog = "main", "warehouse"
+        if catalog not in ("", "warehouse"):
+            return None
+        return self.relations.get((schema or "main", name))
+
+
+def refusals(tree: exp.Expression, statement: Statement, scope: Scope) -> Iterator[Diagnostic]:
+    """Everything an LF does that it may not: LF103, LF105, LF106, LF107, LF115; warning LF204 for the clock."""
+
+    def problem(code: str, message: str, node: exp.Expression | None, hint: str | None = None) -> Diagnostic:
+        return Diagnostic(code, message, place(node, statement), hint, statement.name)
+
+    if not isinstance(tree, exp.Query) or isinstance(tree, exp.Values):
+        kind = tree.sql("duckdb").split()[0].upper() if tree.sql("duckdb") else type(tree).__name__.upper()
+        yield problem("LF103", f"{kind} is not allowed: an LF is one SELECT", None, "FROM relation WHERE condition")
+        return
+    for node in tree.find_all(exp.DML, exp.DDL, exp.Command, exp.Into, exp.Parameter, exp.Placeholder):
+        if not isinstance(node, exp.Query):
+            yield problem("LF103", f"{type(node).__name__.upper()} is not allowed in an LF", node, "an LF is one SELECT without parameters")
+    ctes = {cte.alias_or_name.casefold() for cte in tree.find_all(exp.CTE)}
+    for table in tree.find_all(exp.Table):
+        yield from _table_refusals(table, ctes, scope, problem)
+    for function in tree.find_all(exp.Func):
+        yield from _function_refusals(function, scope, problem)
+    for sample in tree.find_all(exp.TableSample):
+        yield problem("LF115", "a sample gives other rows each time", sample, "use a hash of the key, e.g. hash(key) % 100 < 5")
+    yield from _gold_column(tree, scope, problem)
+
+
+def _table_refusals(table, ctes, scope: Scope, problem) -> Iterator[Diagnostic]:
+    if not isinstance(table.this, exp.Identifier):
+        name = function_name(table.this)
+        if name not in TABLE_FUNCTIONS:
+            yield problem("LF106", f"{name}() is not allowed in an LF", table.this, "LFs read warehouse relations and `entity`, nothing else")
+        return
+    if table.name.casefold() in ctes and not table.db:
+        return
+    name = ".".join(part.name for part in table.parts)
+    gold_relation, gold_column = scope.gold or (None, None)
+    if table.name.casefold() == "gold_label" or (gold_relation and gold_column is None and table.name.casefold() == gold_relation):
+        yield problem("LF107", f"{name} holds the gold labels: an LF must not read them", table.this, "LFs are judged by gold, so they cannot see it")
+    elif scope.resolve(table) is None and (table.name.casefold().endswith(FILE_SUFFIXES) or "/" in table.name):
+        yield problem("LF106", f"'{table.name}' is a file: LFs read warehouse relations only", table.this, "put the file into the warehouse")
+    elif scope.resolve(table) is None:
+        known = [name for _, name in scope.relations.values()] + ["entity"]
+        hint = did_you_mean(table.name, known) or f"known: {', '.join(sorted(known)[:8])}"
+        yield problem("LF105", f'there is no relation "{name}" in the warehouse', table.this, hint)
+
+
+def _function_refusals(function: exp.Func, scope: Scope, problem) -> Iterator[Diagnostic]:
+    name = function_name(function)
+    if name in FORBIDDEN_FUNCTIONS or name.startswith(("read_", "pragma_", "duckdb_", "pg_")) or name.endswith("_scan"):
+        yield problem("LF106", f"{name}() is not allowed in an LF", function, "LFs read warehouse relations and `entity`, nothing else")
+    elif name in scope.volatile:
+        yield problem("LF115", f"{name}() gives another answer each time", function, f"use a hash of the key, e.g. hash(key) % 100 < 5")
+    elif name in scope.clock or name in CLOCK_KEYWORDS:
+        yield problem("LF204", f"{name}() depends on the clock: this LF is evaluated again on every run", function, "compare with a date column or a constant if you can")
+
+
+def _gold_column(tree: exp.Expression, scope: Scope, problem) -> Iterator[Diagnostic]:
+    relation, column = scope.gold or (None, None)
+    if not column or not any(t.name.casefold() == relation for t in tree.find_all(exp.Table)):
+        return
+    for node in tree.find_all(exp.Column):
+        if node.name.casefold() == column:
+            yield problem("LF107", f'"{node.name}" is the gold label: an LF must not read it', node.this, "LFs are judged by gold, so they cannot see it")
+
+
+def function_name(node: exp.Expression) -> str:
+    """The lower-case name of a function node as DuckDB spells it."""
+    if isinstance(node, exp.Anonymous):
+        return node.name.casefold()
+    head = node.sql("duckdb").split("(")[0].strip().casefold()
+    return head if head.isidentifier() else node.key
+
+
+def place(node: exp.Expression | None, statement: Statement):
+    """Where a node stands in the user's file; the header when the parser kept no position."""
+    for candidate in [] if node is None else [node, *node.find_all(exp.Identifier, exp.Func, exp.Column)]:
+        meta = candidate.meta
+        if "start" in meta:
+            return statement.at(meta["start"], meta["end"] - meta["start"] + 1)
+    return statement.header

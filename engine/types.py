@@ -1,0 +1,189 @@
+"""The nouns all rooms share: a project as configured, and a labeling function as loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Literal, Mapping
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+    from .errors import Location
+
+RESERVED_COLUMNS = ("entity_id", "modality", "split", "event_time")
+"""Columns of `entity` that groundswell writes; a source column of that name is carried as `<name>_`."""
+
+SPLITS = ("train", "dev", "test")
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One kind of input: a warehouse relation and the column(s) that identify its rows."""
+
+    name: str
+    relation: str
+    key: tuple[str, ...]
+    event_time: str | None = None
+
+
+@dataclass(frozen=True)
+class GoldSource:
+    """Where human labels come from: a warehouse relation, its key column(s) and its label column."""
+
+    relation: str
+    key: tuple[str, ...]
+    label: str
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """How rows are divided into train, dev and test.
+
+    column   the source column that says so
+    hash     percentages (train, dev, test) applied to a hash of the key; sum to 100
+    before   earlier rows hash to train/dev 90:10, later ones are test
+    """
+
+    column: str | None = None
+    hash: tuple[int, int, int] = (80, 10, 10)
+    before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One prediction task: classes, gold, split, modalities and the two models."""
+
+    name: str
+    classes: tuple[str, ...]
+    modalities: tuple[str, ...]
+    gold: GoldSource | None = None
+    split: SplitRule = SplitRule()
+    label_model: Mapping[str, Any] = field(default_factory=lambda: {"method": "auto", "seed": 0})
+    end_model: Mapping[str, Any] = field(default_factory=lambda: {"method": "logistic", "seed": 0})
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with groundswell.toml, validated."""
+
+    root: Path
+    name: str
+    warehouse: str | None
+    modalities: Mapping[str, Modality]
+    tasks: Mapping[str, Task]
+    timezone: str = "UTC"
+    memory_limit: str = "2GB"
+    lf_timeout: float = 600.0
+    frames: Mapping[str, Any] = field(default_factory=dict)
+    """Relations given in Python instead of a warehouse: name -> Arrow table, data frame or DuckDB/Ibis relation."""
+
+    @property
+    def published(self) -> Path:
+        """The store readers open."""
+        return self.root / "groundswell.duckdb"
+
+    @property
+    def state_dir(self) -> Path:
+        """Working store, caches, artefacts, lock."""
+        return self.root / ".groundswell"
+
+    @property
+    def work(self) -> Path:
+        """The store a run writes."""
+        return self.state_dir / "work.duckdb"
+
+
+@dataclass(frozen=True)
+class SourceLayout:
+    """How the rows of one modality's relation stand in `entity`.
+
+    columns  source column -> DuckDB type
+    carried  source column, lower case -> its value as an expression over `entity`
+    """
+
+    modality: Modality
+    schema: str
+    relation: str
+    columns: Mapping[str, str]
+    carried: Mapping[str, exp.Expression]
+
+
+@dataclass(frozen=True)
+class EntityLayout:
+    """The columns of `entity` and where they come from; known before `entity` is built.
+
+    columns  column of `entity` -> DuckDB type
+    query    the SELECT over the warehouse that builds it
+    """
+
+    key_type: str
+    columns: Mapping[str, str]
+    sources: tuple[SourceLayout, ...]
+    query: exp.Expression
+
+
+LFKind = Literal["predicate", "relation", "python"]
+
+
+@dataclass(frozen=True)
+class LabelingFunction:
+    """A labeling function, parsed and checked, ready to be evaluated.
+
+    kind        predicate: a row-local expression over one modality or `entity`; python: the same with a row function inside;
+                relation: a query that returns keys (and labels)
+    label       the class it votes for; None when the query returns a column "label"
+    expression  predicate, python: the boolean condition (label given) or the label expression; columns are those of `entity`
+    query       relation: the SELECT as written
+    modality    the modality whose rows a predicate sees; None: all rows of `entity`
+    """
+
+    name: str
+    kind: LFKind
+    label: str | None
+    sql: str
+    path: str | None = None
+    line: int | None = None
+    owner: str | None = None
+    tags: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
+    """(relation, column) pairs it reads: what its content fingerprint covers."""
+    modality: str | None = None
+    expression: exp.Expression | None = None
+    query: str | None = None
+    key: tuple[str, ...] = ()
+    functions: Mapping[str, RowFunction] = field(default_factory=dict)
+    meaning: str = ""
+    """Canonical text of what it computes: unchanged by white space, comments and case."""
+    volatile: bool = False
+    """Reads the clock: always stale."""
+    location: Location | None = None
+
+
+@dataclass(frozen=True)
+class RowFunction:
+    """A Python function over column values, called through an Arrow UDF: the last resort for an LF."""
+
+    name: str
+    function: Callable[..., Any]
+    columns: tuple[str, ...]
+    version: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress: what is being done, how far it is, and a line for people."""
+
+    step: str
+    message: str
+    done: int | None = None
+    total: int | None = None
+
+
+Listener = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """The listener that shows nothing."""
