@@ -49,6 +49,7 @@ CODES: dict[str, str] = {
     "LM212": "gold was given to a label model that does not use it",
     "LM213": "another label model stands in",
     "LM214": "LFs that repeat each other count less",
+    "LM215": "LFs that repeat each other count in full",
     # end models: 1xx errors, 2xx warnings
     "EM101": "the training or dev batches hold no rows",
     "EM102": "all probability lies on one class, so there is nothing to learn",

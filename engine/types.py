@@ -150,6 +150,8 @@ class LabelingFunction:
     reads: tuple[str, ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
     """(relation, column) pairs it reads: what its content fingerprint covers."""
+    labels: tuple[str, ...] | None = None
+    """The classes it can vote for; None when it computes them."""
     modality: str | None = None
     expression: exp.Expression | None = None
     query: str | None = None

@@ -45,7 +45,7 @@ one_vs_rest AS (
         split,
         modality,
         entry.key AS class,
-        CASE WHEN isnan(entry.value) THEN error('a predicted probability is NaN') ELSE entry.value END AS score,
+        CASE WHEN coalesce(isnan(entry.value), TRUE) THEN error('a predicted probability is NULL or NaN') ELSE entry.value END AS score,
         label = entry.key AS is_gold,
         coalesce(predicted_label = entry.key, FALSE) AS is_predicted
     FROM class_row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import Parameter, Signature
 from typing import Callable, Protocol, Sequence
 
 import numpy as np
@@ -54,7 +55,15 @@ def register_scoring_udf(connection, name: str, model: Scorer) -> None:
     The arguments are model.inputs in order: DOUBLE for numbers, VARCHAR for categories and text, dates and timestamps as such.
     """
     types = [sql_type for _, sql_type in model.inputs]
-    connection.create_function(name, score_udf(model), types, "MAP(VARCHAR, DOUBLE)", type="arrow", null_handling="special")
+    score = with_arity(score_udf(model), len(types))
+    connection.create_function(name, score, types, "MAP(VARCHAR, DOUBLE)", type="arrow", null_handling="special")
+
+
+def with_arity(function: Callable[..., pa.Array], n: int) -> Callable[..., pa.Array]:
+    """`function` with a signature of n positional parameters: DuckDB counts them before it accepts n argument types."""
+    parameters = [Parameter(f"column_{i}", Parameter.POSITIONAL_ONLY) for i in range(n)]
+    function.__signature__ = Signature(parameters)
+    return function
 
 
 def record_batch(columns: Sequence[pa.Array | pa.ChunkedArray], names: Sequence[str]) -> pa.RecordBatch:

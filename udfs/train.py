@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Protocol, Sequence
 
 import pyarrow as pa
 
-from .score import record_batch
+from .score import record_batch, with_arity
 
 if TYPE_CHECKING:
     import torch
@@ -83,4 +83,4 @@ def register_training_udf(connection, name: str, step: TrainingStep) -> None:
         return step(record_batch(columns, names))
 
     types = [sql_type for _, sql_type in step.columns]
-    connection.create_function(name, train, types, "DOUBLE", type="arrow", null_handling="special", side_effects=True)
+    connection.create_function(name, with_arity(train, len(types)), types, "DOUBLE", type="arrow", null_handling="special", side_effects=True)

@@ -1,6 +1,6 @@
 """End models: trained on probabilistic labels, streamed as Arrow batches, saved as an artefact with a hash.
 
-    model = end_model("logistic_regression", batch_size=256).fit(batches, spec, classes, dev=dev, seed=0)
+    model = end_model("logistic", batch_size=256).fit(batches, spec, classes, dev=dev, seed=0)
     model.predict(batch)         # float64 (n, K)
     sha256 = model.save(folder); model = load_end_model(folder, sha256)
 

@@ -13,7 +13,7 @@ from ..errors import Diagnostic, EndModelError, did_you_mean
 from .batches import Batches
 from .features import FeatureSpec
 
-END_MODELS = {"logistic_regression": ("logistic_regression", "LogisticRegression")}
+END_MODELS = {"logistic": ("logistic_regression", "LogisticRegression")}
 """Method -> (module of this package, class). A new end model is one file and one entry here; the module is imported on use."""
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -47,7 +47,7 @@ class EndModel(Protocol):
     def save(self, folder: Path | str) -> str: ...
 
 
-def end_model(method: str = "logistic_regression", **options: Any) -> EndModel:
+def end_model(method: str = "logistic", **options: Any) -> EndModel:
     """An unfitted end model.
 
     Raises EndModelError EM106 for an unknown method, EM107 for an unknown or impossible option; both with the nearest name.

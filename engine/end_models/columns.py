@@ -189,6 +189,8 @@ class TextColumn:
 
     def sparse(self, column: pa.Array) -> sp.csr_matrix:
         self.observe(column)
+        if not len(column):
+            return sp.csr_matrix((0, self.sparse_width), dtype=np.float32)
         strings = decoded(column)
         missing = sp.csr_matrix(pc.is_null(strings).to_numpy(zero_copy_only=False).astype(np.float32)[:, None])
         texts = pc.fill_null(strings, "").to_pylist()

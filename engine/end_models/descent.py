@@ -95,7 +95,7 @@ class Descent:
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for buffer in shuffled(source, (self.seed, epoch), self.options.shuffle_rows):
             for rows in TensorRows.of(buffer, self.device).minibatches(self.options.batch_size):
-                total += self.step.step(rows).sum()
+                total += self.step.step(rows).sum(dtype=torch.float64)
         return float(total) / source.rows
 
     def _dev_loss(self, dev: EncodedSource) -> float:
@@ -104,7 +104,7 @@ class Descent:
         with torch.inference_mode():
             for block in dev:
                 rows = TensorRows.of(block, self.device)
-                total += (noise_aware_loss(self.step.network(rows), rows.p, self.step.class_weight) * rows.weight).sum()
+                total += (noise_aware_loss(self.step.network(rows), rows.p, self.step.class_weight) * rows.weight).sum(dtype=torch.float64)
         if not dev.rows:
             raise EndModelError("EM101", "there are no dev rows", hint="do the labeling functions cover the dev split? groundswell check")
         return float(total) / dev.rows
@@ -113,6 +113,9 @@ class Descent:
         if dev_loss is None or dev_loss < self._best_loss:
             self.best_epoch, self._best_loss = epoch, math.inf if dev_loss is None else dev_loss
             self._best_weights = None if dev_loss is None else deepcopy(self.step.network.state_dict())
+        else:
+            for group in self.step.optimiser.param_groups:
+                group["lr"] *= self.options.decay
 
     def _restore_best(self, dev: EncodedSource | None) -> None:
         if self._best_weights is not None:

@@ -35,7 +35,9 @@ class Feature:
 
     @property
     def sql_type(self) -> str:
-        """DuckDB type of this input in predict_<task>(...): DOUBLE, TIMESTAMP, TIMESTAMPTZ, DATE or VARCHAR."""
+        """DuckDB type of this input in predict_<task>(...): DOUBLE, TIMESTAMP, TIMESTAMPTZ, DATE, BOOLEAN or VARCHAR."""
+        if self.type == "bool":
+            return "BOOLEAN"
         if self.kind != "numeric":
             return "VARCHAR"
         if self.type.startswith("timestamp"):

@@ -37,7 +37,7 @@ class LinearNetwork(torch.nn.Module):
 class LogisticRegression(NetworkModel):
     """P(Y | x) = softmax(W x + b), trained on probabilistic labels. Source: Suri et al. 2020, section 5 (CT5)."""
 
-    method = "logistic_regression"
+    method = "logistic"
 
     def network(self, dense: int, sparse: int, classes: int, generator: torch.Generator) -> LinearNetwork:
         return LinearNetwork(dense, sparse, classes)

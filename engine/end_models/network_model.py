@@ -113,11 +113,14 @@ class NetworkModel(ABC):
 
     def logits(self, batch: pa.RecordBatch) -> np.ndarray:
         """float64 (n, K) logits. Raises EndModelError EM110 before fit, EM105 if the batch lacks feature columns, EM104, EM113."""
-        if not hasattr(self, "network_"):
-            raise EndModelError("EM110", "the end model is not fitted yet", hint="call fit, or load_end_model")
+        self._require_fitted()
         rows = TensorRows.of(self.encoder_.encode(batch), self.device_)
         with torch.inference_mode():
             return self.network_(rows).double().cpu().numpy()
+
+    def _require_fitted(self) -> None:
+        if not hasattr(self, "network_"):
+            raise EndModelError("EM110", "the end model is not fitted yet", hint="call fit, or load_end_model")
 
     def predict(self, batch: pa.RecordBatch) -> np.ndarray:
         """float64 (n, K) class probabilities in class order; rows sum to 1 within 1e-12. Raises as `logits`."""
@@ -152,11 +155,12 @@ class NetworkModel(ABC):
             "best_epoch": self.best_epoch_,
             "dev_loss": min((h["dev_loss"] for h in self.history_ if h["dev_loss"] is not None), default=None),
             "loss_curve": self.history_,
-            "warnings": [w.message for w in self.warnings_],
+            "warnings": [[w.code, w.message, w.hint] for w in self.warnings_],
         }
 
     def save(self, folder: Path | str) -> str:
         """The sha256 (64 digits) of the artefact written into `folder`; the same model gives the same hash."""
+        self._require_fitted()
         weights = {name: value.detach().cpu().numpy() for name, value in self.network_.state_dict().items()}
         return write_artefact(Path(folder), Artefact(weights, self.encoder_.state(), self.model_card()))
 
@@ -167,7 +171,7 @@ class NetworkModel(ABC):
         model = cls(**card["options"])
         model.classes, model.seed_, model.encoder_ = tuple(card["classes"]), card["seed"], Encoder.restored(artefact.encoder)
         model.rows_, model.history_, model.best_epoch_ = card["training_rows"], card["loss_curve"], card["best_epoch"]
-        model.warnings_ = [Diagnostic("EM202", message) for message in card["warnings"]]
+        model.warnings_ = [Diagnostic(code, message, hint=hint) for code, message, hint in card["warnings"]]
         model._build(model.seed_)
         model.network_.load_state_dict({name: torch.from_numpy(value) for name, value in artefact.weights.items()})
         return model

@@ -18,6 +18,8 @@ class TrainingOptions:
     learning_rate: float = 0.03
     epsilon: float = 1e-3
     """Added to Adam's root mean square gradient. Large on purpose: at 1e-8 a rare n-gram moves as far as a common one."""
+    decay: float = 0.5
+    """Factor on the learning rate after every epoch that did not lower the dev loss; in (0, 1]."""
     weight_decay: float = 0.0
     """Decoupled L2 decay of the weights, not of the bias (Loshchilov & Hutter 2019)."""
     patience: int = 5
@@ -37,7 +39,9 @@ class TrainingOptions:
         for name, low in limits.items():
             if not getattr(self, name) >= low:
                 raise EndModelError("EM107", f"{name} = {getattr(self, name)} is below {low}")
-        for name in ("learning_rate", "epsilon"):
+        if self.decay > 1:
+            raise EndModelError("EM107", f"decay = {self.decay} is above 1")
+        for name in ("learning_rate", "epsilon", "decay"):
             if not getattr(self, name) > 0:
                 raise EndModelError("EM107", f"{name} = {getattr(self, name)} is not positive")
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import numpy as np
-
-from groundswell.label_models.base import Fit, LabelModel, Task, register
-from groundswell.label_models.dawid_skene import DawidSkene, unidentified
+from groundswell.label_models.base import Fit, LabelModel, Task, register, uniform
+from groundswell.label_models.copies import repeated_lfs
+from groundswell.label_models.dawid_skene import DawidSkene, treats_abstain_as_value, unidentified
 from groundswell.label_models.majority import majority_fit
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
 from groundswell.label_models.statistics import majority_disagreement
-from groundswell.label_models.trust import DISAGREEMENT_LEVEL, below_chance, fit_warnings, lost_classes
+from groundswell.label_models.trust import DISAGREEMENT_LEVEL, fit_warnings, listed, lost_classes
 
 ENTITIES_PER_LF = 200
 """Covered entities per voting LF below which a full table per LF is too much to learn; one coin per LF then (sheet 03a)."""
@@ -26,7 +25,8 @@ class Auto(LabelModel):
     In this order, the first that applies:
     majority_soft  fewer than three LFs vote, or no two on the same entity, or all covered entities have the same votes
     majority_soft  EM did not settle, or lost a class that majority vote finds (LM207), or labels more than a quarter of the
-                   covered entities against majority vote (LM206), or finds the LFs that cast most votes worse than chance
+                   covered entities against majority vote (LM206), or rests on LFs of a single class that repeat each other
+                   more than once over (LM215): EM takes what they share for the class
     dawid_skene    one coin per LF below 200 covered entities per voting LF, else the full table; copied LFs are discounted
 
     chosen_ names the model, reason_ says why. What stands in is also the warning LM213. A given class balance is used by
@@ -64,20 +64,17 @@ def unbelievable(task: Task, fit: Fit) -> str:
     differs = majority_disagreement(task.patterns, posterior)
     if differs > DISAGREEMENT_LEVEL:
         return f"EM labels {differs:.0%} of covered entities against majority vote"
-    distrusted = distrusted_share(task.patterns, posterior, fit.class_balance)
-    return f"EM finds LFs that cast {distrusted:.0%} of the votes worse than chance" if distrusted > 0.5 else ""
-
-
-def distrusted_share(patterns: VotePatterns, posterior: np.ndarray, class_balance: np.ndarray) -> float:
-    """Share of all votes cast by LFs estimated worse than chance (LM203), in [0, 1]. Weak supervision assumes it is small."""
-    votes = ((patterns.votes != ABSTAIN) * patterns.counts[:, None]).sum(axis=0)
-    worse = below_chance(patterns, posterior, class_balance)
-    return float(votes[worse].sum() / votes.sum())
+    one_class = treats_abstain_as_value(task.patterns, "auto")
+    repeated = repeated_lfs(task.patterns, fit.evidence.posterior(task.patterns.votes), one_class)
+    return f"LFs repeat each other beyond what the class explains: {listed(repeated)}" if repeated else ""
 
 
 def _coin(patterns: VotePatterns) -> tuple[str, str]:
+    """(coin, why): the one coin concerns LFs that vote several classes; the others have one firing rate per class anyway."""
     covered = int(patterns.counts[patterns.covered].sum())
     n_voting = int((patterns.votes != ABSTAIN).any(axis=0).sum())
+    if treats_abstain_as_value(patterns, "auto").sum() == n_voting:
+        return "full", "every LF votes a single class: firing rates per class"
     if covered < ENTITIES_PER_LF * n_voting:
         return "one", f"{covered} covered entities for {n_voting} LFs: one coin per LF"
     return "full", f"{covered} covered entities for {n_voting} LFs: a full table per LF"
@@ -86,7 +83,7 @@ def _coin(patterns: VotePatterns) -> tuple[str, str]:
 def _vote_share(task: Task, reason: str) -> Fit:
     fit = majority_fit(task, "share")
     uncovered = fit.uncovered if task.class_balance is None else task.class_balance
-    warnings = fit_warnings(task.patterns, fit.posterior(task.patterns), _reference(task.patterns))
+    warnings = fit_warnings(task.patterns, fit.posterior(task.patterns), uniform(len(task.patterns.classes)))
     return replace(
         fit,
         uncovered=uncovered,
@@ -94,7 +91,3 @@ def _vote_share(task: Task, reason: str) -> Fit:
         reason=reason,
         warnings=(*warnings, f"LM213: the vote share stands in for EM: {reason}"),
     )
-
-
-def _reference(patterns: VotePatterns) -> np.ndarray:
-    return np.full(len(patterns.classes), 1.0 / len(patterns.classes))

@@ -95,6 +95,7 @@ class LabelModel:
     ) -> LabelModel:
         """This model, fitted; a second fit starts from nothing.
 
+        seed           of whatever a model draws at random; a model that draws nothing gives the same for every seed
         class_balance  mapping class -> p, or K numbers in the order of the classes; sums to 1; None = estimated
         gold           integers (P, K) or None: of counts[p] entities with pattern p, gold[p, k] are known to be classes[k]
 

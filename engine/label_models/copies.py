@@ -10,6 +10,9 @@ from groundswell.label_models.trust import pair_statistics
 STANDARD_ERRORS = 3.0
 """A residual correlation below this many standard errors (1 / sqrt(n)) counts as none."""
 
+REPEATED_WEIGHT = 0.5
+"""Below this weight the residual correlations of an LF sum to more than one: other LFs repeat it more than once over (LM215)."""
+
 
 def copy_weights(patterns: VotePatterns, posterior: np.ndarray, eligible: np.ndarray) -> np.ndarray:
     """w_j = 1 / (1 + sum_k c_jk), float (m,) in (0, 1]: LFs that repeat each other share one LF's weight.
@@ -24,6 +27,16 @@ def copy_weights(patterns: VotePatterns, posterior: np.ndarray, eligible: np.nda
     noise = STANDARD_ERRORS / np.sqrt(patterns.n_entities)
     counted = np.outer(eligible, eligible) & ~np.eye(len(eligible), dtype=bool) & (residual > noise)
     return 1.0 / (1.0 + np.where(counted, residual, 0.0).sum(axis=1))
+
+
+def repeated_lfs(patterns: VotePatterns, posterior: np.ndarray, eligible: np.ndarray) -> list[str]:
+    """Names of the eligible LFs that other eligible LFs repeat more than once over, beyond what the class explains.
+
+    posterior  float (P, K)
+    eligible   bool (m,)
+    """
+    weight = copy_weights(patterns, posterior, eligible)
+    return [lf for lf, w in zip(patterns.lfs, weight) if w < REPEATED_WEIGHT]
 
 
 def residual_correlation(patterns: VotePatterns, posterior: np.ndarray) -> np.ndarray:

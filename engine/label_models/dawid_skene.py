@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from groundswell.errors import LabelModelError, did_you_mean
 from groundswell.label_models.base import Fit, LabelModel, Task, register, undefined_params
-from groundswell.label_models.copies import copy_weights
+from groundswell.label_models.copies import copy_weights, repeated_lfs
 from groundswell.label_models.em import Outcome, Parameters, PatternEM, Smoothing, best_permutation, log_weights, permuted
 from groundswell.label_models.evidence import Evidence
 from groundswell.label_models.majority import majority_fit
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
 from groundswell.label_models.statistics import majority_posterior
-from groundswell.label_models.trust import fit_warnings
+from groundswell.label_models.trust import fit_warnings, listed
 
 TREATMENTS = ("auto", "missing", "value")
 COINS = ("full", "one")
@@ -90,9 +90,7 @@ def majority_stand_in(task: Task, reason: str) -> Fit:
     uncovered = fit.uncovered if task.class_balance is None else task.class_balance
     warning = f"LM213: majority vote stands in: {reason}"
     warnings = (warning, *fit_warnings(task.patterns, fit.posterior(task.patterns), fit.class_balance))
-    return Fit(
-        fit.evidence, fit.class_balance, fit.params, uncovered, warnings=warnings, chosen="majority", reason=reason
-    )
+    return replace(fit, uncovered=uncovered, warnings=warnings, chosen="majority", reason=reason)
 
 
 def treats_abstain_as_value(patterns: VotePatterns, abstain: str | Mapping[str, str]) -> np.ndarray:
@@ -157,20 +155,35 @@ def _run(
 def _as_fit(model: DawidSkene, task: Task, voting: np.ndarray, em: PatternEM, outcome: Outcome) -> Fit:
     patterns, parameters = task.patterns, _named(outcome.parameters, task)
     evidence, params = _described(parameters, em.value, em.weight, voting, patterns)
+    posterior = evidence.posterior(patterns.votes)
     n, settled, objective = len(outcome.trace), outcome.converged, outcome.trace[-1]
     fit = Fit(evidence, parameters.pi, params, parameters.pi, n, settled, objective)
     return fit.warned(
         *fit_warnings(patterns, fit.posterior(patterns), fit.class_balance),
         *([] if settled else [f"LM210: EM did not settle in {model.max_iterations} iterations"]),
         *_discounted([patterns.lfs[j] for j in voting], em.weight),
+        *_repeated(patterns, posterior, not_discounted(model, patterns)),
     )
+
+
+def not_discounted(model: DawidSkene, patterns: VotePatterns) -> np.ndarray:
+    """bool (m,): LFs that count in full even where they repeat each other."""
+    everyone = np.ones(len(patterns.lfs), bool)
+    return treats_abstain_as_value(patterns, model.abstain) if model.discount_copies else everyone
+
+
+def _repeated(patterns: VotePatterns, posterior: np.ndarray, eligible: np.ndarray) -> list[str]:
+    named = repeated_lfs(patterns, posterior, eligible)
+    if not named:
+        return []
+    return [f"LM215: LFs that repeat each other count in full, as if they were independent: {listed(named)}"]
 
 
 def _discounted(lfs: list[str], weight: np.ndarray) -> list[str]:
     named = [f"{lf} ({w:.2f})" for lf, w in zip(lfs, weight) if w < NAMED_WEIGHT]
     if not named:
         return []
-    return [f"LM214: LFs that repeat each other count less, weight in parentheses: {', '.join(named)}"]
+    return [f"LM214: LFs that repeat each other count less, weight in parentheses: {listed(named)}"]
 
 
 def _named(parameters: Parameters, task: Task) -> Parameters:

@@ -50,19 +50,35 @@ class PatternEM:
     gold    float (P, K) or None   entities per pattern with a known class, part of counts
     """
 
-    def __init__(self, votes, counts, n_classes, *, value, smoothing=Smoothing(), one_coin=False, weight=None, pi=None, gold=None):
-        self.n_classes, self.value, self.one_coin, self.fixed_pi = n_classes, value, one_coin, pi
-        self.gold = np.zeros((len(votes), n_classes)) if gold is None else gold
-        self.unknown = counts.astype(float) - self.gold.sum(axis=1)
+    def __init__(
+        self,
+        votes: np.ndarray,
+        counts: np.ndarray,
+        n_classes: int,
+        *,
+        value: np.ndarray,
+        smoothing: Smoothing = Smoothing(),
+        one_coin: bool = False,
+        weight: np.ndarray | None = None,
+        pi: np.ndarray | None = None,
+        gold: np.ndarray | None = None,
+    ):
+        self.n_classes, self.value, self.one_coin = n_classes, value, one_coin
+        self.fixed_pi, self.gold, self.smoothing = pi, gold, smoothing
+        self.unknown = counts.astype(float) if gold is None else counts - gold.sum(axis=1)
         self.weight = np.ones(votes.shape[1]) if weight is None else weight
-        self.prior, self.pseudo = smoothing.prior, self._pseudo_counts(smoothing)
-        self.coin = (smoothing.right, smoothing.other)
+        self.pseudo = self._table_counts()
+        self.penalty = self._coin_counts() if one_coin else self.pseudo
         self.fired = _one_hot(votes, n_classes)
         self.fired_by_vote = self.fired.T.tocsr()
 
     def run(self, start: np.ndarray, *, tolerance: float, max_iterations: int) -> Outcome:
-        """EM from posteriors start (P, K) until the penalised objective changes by less than `tolerance`, relatively."""
-        parameters, trace, converged = self.maximise(start), [], False
+        """EM until the penalised objective changes by less than `tolerance`, relatively.
+
+        start  float (P, K)   the first posteriors; with gold, the first tables are those of the gold entities instead
+        """
+        parameters = self.maximise(start) if self.gold is None else self._tables(self.gold)
+        trace, converged = [], False
         while not converged and len(trace) < max_iterations:
             if trace:
                 parameters = self.maximise(posterior)
@@ -78,17 +94,23 @@ class PatternEM:
         posterior = np.exp(log_joint - top[:, None])
         total = _over_classes(np.add, posterior)
         posterior /= total[:, None]
-        likelihood = (self.unknown * (top + np.log(total))).sum() + (self.gold * log_joint).sum()
+        likelihood = (self.unknown * (top + np.log(total))).sum()
+        if self.gold is not None:
+            likelihood += (self.gold * log_joint).sum()
         return posterior, float(likelihood + self._penalty(parameters))
 
     def maximise(self, posterior: np.ndarray) -> Parameters:
         """M step from posteriors (P, K); gold entities count with their known class."""
-        mass = self.unknown[:, None] * posterior + self.gold
+        mass = self.unknown[:, None] * posterior
+        return self._tables(mass if self.gold is None else mass + self.gold)
+
+    def _tables(self, mass: np.ndarray) -> Parameters:
+        """Parameters from entities per pattern and class, mass (P, K)."""
         per_class = mass.sum(axis=0)
         theta = self._theta(self.fired_by_vote @ mass, per_class)
         if self.fixed_pi is not None:
             return Parameters(self.fixed_pi, theta)
-        pi = self.prior + per_class
+        pi = self.smoothing.prior + per_class
         return Parameters(pi / pi.sum(), theta)
 
     def log_joint(self, parameters: Parameters) -> np.ndarray:
@@ -116,29 +138,29 @@ class PatternEM:
     def _coins(self, mass: np.ndarray) -> np.ndarray:
         K = self.n_classes
         right = np.einsum("jyy->j", mass)
-        a = (self.coin[0] + right) / (sum(self.coin) + mass.sum(axis=(1, 2)))
+        pseudo_right, pseudo_wrong = self.smoothing.right, self.smoothing.other
+        a = (pseudo_right + right) / (pseudo_right + pseudo_wrong + mass.sum(axis=(1, 2)))
         return np.where(np.eye(K, dtype=bool), a[:, None, None], ((1 - a) / (K - 1))[:, None, None])
 
-    def _pseudo_counts(self, smoothing: Smoothing) -> np.ndarray:
+    def _table_counts(self) -> np.ndarray:
+        """Pseudo-counts of full tables, float (m, K, K+1); none for the abstentions of `missing` LFs."""
         K, m = self.n_classes, len(self.value)
-        pseudo = np.full((m, K, K + 1), smoothing.other)
-        pseudo[:, np.arange(K), np.arange(K)] = smoothing.right
+        pseudo = np.full((m, K, K + 1), self.smoothing.other)
+        pseudo[:, np.arange(K), np.arange(K)] = self.smoothing.right
         pseudo[~self.value, :, K] = 0.0
         return pseudo
 
-    def _penalty(self, parameters: Parameters) -> float:
-        pseudo = self._pseudo_for_penalty()
-        log_theta = np.log(np.where(pseudo > 0, parameters.theta, 1.0))
-        per_lf = (pseudo * log_theta).sum(axis=(1, 2))
-        return float(self.prior * np.log(parameters.pi).sum() + (self.weight * per_lf).sum())
-
-    def _pseudo_for_penalty(self) -> np.ndarray:
-        if not self.one_coin:
-            return self.pseudo
+    def _coin_counts(self) -> np.ndarray:
+        """The same where `missing` LFs have one coin: `right` on its right side, `other` on its wrong side."""
         K, pseudo = self.n_classes, self.pseudo.copy()
-        wrong = self.coin[1] / (K * (K - 1))
-        pseudo[~self.value, :, :K] = np.where(np.eye(K, dtype=bool), self.coin[0] / K, wrong)
+        wrong = self.smoothing.other / (K * (K - 1))
+        pseudo[~self.value, :, :K] = np.where(np.eye(K, dtype=bool), self.smoothing.right / K, wrong)
         return pseudo
+
+    def _penalty(self, parameters: Parameters) -> float:
+        log_theta = np.log(np.where(self.penalty > 0, parameters.theta, 1.0))
+        per_lf = (self.penalty * log_theta).sum(axis=(1, 2))
+        return float(self.smoothing.prior * np.log(parameters.pi).sum() + (self.weight * per_lf).sum())
 
 
 def log_weights(parameters: Parameters, value: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

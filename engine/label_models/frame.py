@@ -15,7 +15,7 @@ from groundswell.errors import GroundswellWarning, LabelModelError
 from groundswell.label_models.base import ClassBalance, LabelModel, label_model
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
 from groundswell.label_models.statistics import hard_labels
-from groundswell.label_models.votes_table import VoteTable, as_table, read_votes
+from groundswell.label_models.votes_table import VoteTable, as_table, flat, read_votes, restored
 
 OUTPUT_COLUMNS = ("label", "covered", "p")
 _LARGEST_LIST = 2**31 - 1
@@ -68,8 +68,8 @@ def _labelled(table: VoteTable, key: str, patterns: VotePatterns, inverse: np.nd
     index = np.where(patterns.covered, hard_labels(posterior), ABSTAIN)[inverse]
     label = table.labels.take(pa.array(index, mask=index == ABSTAIN))
     columns = {
-        key: table.keys,
-        "label": _typed(label, table.type),
+        key: restored(table.keys, table.key_type),
+        "label": restored(label, table.type),
         "covered": pa.array(patterns.covered[inverse]),
         "p": _lists(posterior, inverse),
     }
@@ -95,10 +95,6 @@ def _lists(posterior: np.ndarray, inverse: np.ndarray) -> pa.ChunkedArray:
     return pa.chunked_array(chunks, type=pa.list_(pa.float64()))
 
 
-def _typed(label: pa.Array, type_: pa.DataType) -> pa.Array:
-    return label.dictionary_encode().cast(type_) if pa.types.is_dictionary(type_) else label
-
-
 def _named(balance: ClassBalance | None, table: VoteTable) -> ClassBalance | None:
     return {str(c): p for c, p in balance.items()} if hasattr(balance, "items") else balance
 
@@ -109,7 +105,7 @@ def _gold_table(gold: Any, key: str) -> tuple[pa.Array, pa.Array]:
     if not {key, "label"} <= set(table.column_names):
         raise LabelModelError("LM111", f'gold needs columns "{key}" and label, got {", ".join(table.column_names)}')
     table = table.select([key, "label"]).filter(pc.is_valid(table["label"])).group_by([key, "label"]).aggregate([])
-    keys, labels = table[key].combine_chunks(), table["label"].combine_chunks()
+    keys, labels = flat(table[key]), flat(table["label"])
     if len(pc.unique(keys)) < len(keys):
         twice = keys.value_counts()
         first = twice.field("values").filter(pc.greater(twice.field("counts"), 1))[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -44,7 +45,7 @@ def majority_fit(task: Task, rule: str) -> Fit:
     )
     fit = Fit(evidence, uniform(n_classes), undefined_params(patterns), uniform(n_classes))
     balance = task.class_balance if task.class_balance is not None else expected_balance(patterns, fit.posterior(patterns))
-    return Fit(evidence, balance, fit.params, fit.uncovered)
+    return replace(fit, class_balance=balance)
 
 
 def _unused(task: Task) -> list[str]:

@@ -67,11 +67,9 @@ def no_overlap(patterns: VotePatterns) -> list[str]:
 
 def worse_than_chance(patterns: VotePatterns, posterior: np.ndarray, class_balance: np.ndarray) -> list[str]:
     accuracy, chance = learned_accuracy(patterns, posterior), chance_accuracy(patterns, class_balance)
-    return [
-        f'LM203: LF "{patterns.lfs[j]}" is estimated worse than chance: accuracy {accuracy[j]:.2f}, '
-        f"{chance[j]:.2f} for the same votes at random"
-        for j in np.flatnonzero(below_chance(patterns, posterior, class_balance))
-    ]
+    worse = np.flatnonzero(below_chance(patterns, posterior, class_balance))
+    named = [f"{patterns.lfs[j]} (accuracy {accuracy[j]:.2f}, chance {chance[j]:.2f})" for j in worse]
+    return [f"LM203: LFs estimated worse than voting the same classes at random: {listed(named)}"] if named else []
 
 
 def below_chance(patterns: VotePatterns, posterior: np.ndarray, class_balance: np.ndarray) -> np.ndarray:
@@ -93,7 +91,7 @@ def chance_accuracy(patterns: VotePatterns, class_balance: np.ndarray) -> np.nda
 def unvoted_classes(patterns: VotePatterns) -> list[str]:
     voted = set(np.unique(patterns.votes).tolist())
     missing = [c for k, c in enumerate(patterns.classes) if k not in voted]
-    return [f'LM204: no LF votes for "{c}"; its probability follows the class balance only' for c in missing]
+    return [f"LM204: no LF votes for {listed(missing)}: nothing but the class balance speaks for it"] if missing else []
 
 
 def against_majority(patterns: VotePatterns, posterior: np.ndarray) -> list[str]:
@@ -133,11 +131,11 @@ def near_duplicates(patterns: VotePatterns) -> list[str]:
     both, agree, correlation = pair_statistics(patterns)
     rate = np.divide(agree, both, out=np.zeros_like(both), where=both > 0)
     same = (both >= DUPLICATE_SUPPORT) & (rate >= DUPLICATE_LEVEL) & (correlation >= DUPLICATE_LEVEL)
-    return [
-        f'LM208: LFs "{patterns.lfs[a]}" and "{patterns.lfs[b]}" are near duplicates: they agree on {rate[a, b]:.0%} of '
-        f"{both[a, b]:.0f} common entities and fire together; merge them or drop one"
+    named = [
+        f"{patterns.lfs[a]} and {patterns.lfs[b]} (agree on {rate[a, b]:.0%} of {both[a, b]:.0f} common entities)"
         for a, b in np.argwhere(np.triu(same, 1))
     ]
+    return [f"LM208: near-duplicate LFs count as several opinions, merge or drop them: {listed(named)}"] if named else []
 
 
 def pair_statistics(patterns: VotePatterns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -166,12 +164,21 @@ def _phi(both: np.ndarray, n: float) -> np.ndarray:
 
 
 def silent_lfs(patterns: VotePatterns) -> list[str]:
-    silent = (patterns.votes == ABSTAIN).all(axis=0)
-    return [f'LM211: LF "{lf}" never votes' for lf, s in zip(patterns.lfs, silent) if s]
+    named = [lf for lf, votes in zip(patterns.lfs, _votes_cast(patterns)) if votes == 0]
+    return [f"LM211: LFs that never vote: {listed(named)}"] if named else []
 
 
 def few_entities(patterns: VotePatterns) -> list[str]:
-    votes = ((patterns.votes != ABSTAIN) * patterns.counts[:, None]).sum(axis=0)
-    few = [f"{lf} ({n})" for lf, n in zip(patterns.lfs, votes) if 0 < n < FEW_ENTITIES]
-    shown = ", ".join(few[:5]) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
-    return [f"LM209: fewer than {FEW_ENTITIES} votes to learn from: {shown}"] if few else []
+    few = [f"{lf} ({n})" for lf, n in zip(patterns.lfs, _votes_cast(patterns)) if 0 < n < FEW_ENTITIES]
+    return [f"LM209: LFs with fewer than {FEW_ENTITIES} votes to learn from: {listed(few)}"] if few else []
+
+
+def _votes_cast(patterns: VotePatterns) -> np.ndarray:
+    """Entities each LF votes on, int64 (m,)."""
+    return ((patterns.votes != ABSTAIN) * patterns.counts[:, None]).sum(axis=0)
+
+
+def listed(items: list[str], at_most: int = 5) -> str:
+    """The first few of many names, and how many are left."""
+    left = len(items) - at_most
+    return ", ".join(items[:at_most]) + (f" and {left} more" if left > 0 else "")

@@ -18,7 +18,8 @@ from groundswell.label_models.patterns import ABSTAIN
 class VoteTable:
     """A vote table read into arrays.
 
-    keys     Arrow array (n,)      distinct, in input order, no NULL
+    keys     Arrow array (n,)      distinct, in input order, no NULL, plain values
+    key_type Arrow type            of the keys as they came in
     matrix   int8 or int16 (n, m)  index into labels, -1 = abstain
     lfs      m names
     labels   Arrow array (K,)      the classes, in order, of the votes' own type
@@ -26,6 +27,7 @@ class VoteTable:
     """
 
     keys: pa.Array
+    key_type: pa.DataType
     matrix: np.ndarray
     lfs: tuple[str, ...]
     labels: pa.Array
@@ -67,32 +69,32 @@ def read_votes(votes: Any, *, key: str, classes: Sequence[Any] | None, abstain: 
     if key not in table.column_names:
         hint = did_you_mean(key, table.column_names) or f"columns: {', '.join(table.column_names)}"
         raise LabelModelError("LM121", f'the votes have no key column "{key}"', hint=hint)
-    keys = _without_null(_flat(table[key]), key)
+    keys = _without_null(flat(table[key]), key)
+    key_type = table[key].type
     rest = [name for name in table.column_names if name != key]
     long = {"lf", "label"} <= set(rest)
     if long and len(rest) > 2:
         extra = ", ".join(sorted(set(rest) - {"lf", "label"}))
         raise LabelModelError("LM121", f'long votes are ("{key}", lf, label), found also: {extra}', hint="select three columns")
     names, columns = (["label"], [table["label"]]) if long else (rest, [table[name] for name in rest])
-    labels, type_ = _one_type([_nan_as_null(_decoded(_flat(c))) for c in columns], names, [c.type for c in columns])
+    labels, type_ = _one_type([_nan_as_null(flat(c)) for c in columns], names, [c.type for c in columns])
     labels = [_without_abstain(c, name, abstain, classes, wide=not long) for c, name in zip(labels, names)]
     order = _classes(labels, classes, also)
     indexes = [_indexes(c, name, order) for c, name in zip(labels, names)]
     if long:
-        return _long(keys, key, _flat(table["lf"]), indexes[0], order, type_)
+        return _long(keys, key_type, key, flat(table["lf"]), indexes[0], order, type_)
     _refuse_twice(keys, key)
-    return VoteTable(keys, np.stack(indexes, axis=1) if indexes else _empty(keys), tuple(names), order, type_)
+    matrix = np.stack(indexes, axis=1) if indexes else np.zeros((len(keys), 0), np.int8)
+    return VoteTable(keys, key_type, matrix, tuple(names), order, type_)
 
 
-def _empty(keys: pa.Array) -> np.ndarray:
-    return np.zeros((len(keys), 0), np.int8)
-
-
-def _long(keys: pa.Array, key: str, lf: pa.Array, votes: np.ndarray, labels: pa.Array, type_: pa.DataType) -> VoteTable:
+def _long(
+    keys: pa.Array, key_type: pa.DataType, key: str, lf: pa.Array, votes: np.ndarray, labels: pa.Array, type_: pa.DataType
+) -> VoteTable:
     """One row per key in order of first appearance, one column per LF in order of names."""
     if lf.null_count:
         raise LabelModelError("LM121", f"{lf.null_count} rows of the votes have no lf")
-    coded_keys, coded_lfs = keys.dictionary_encode(), pc.cast(_decoded(lf), pa.string()).dictionary_encode()
+    coded_keys, coded_lfs = keys.dictionary_encode(), pc.cast(lf, pa.string()).dictionary_encode()
     names = coded_lfs.dictionary.to_pylist()
     order = np.argsort(np.argsort(names)) if names else np.zeros(0, np.int64)
     row, column = coded_keys.indices.to_numpy(), order[coded_lfs.indices.to_numpy()]
@@ -103,16 +105,22 @@ def _long(keys: pa.Array, key: str, lf: pa.Array, votes: np.ndarray, labels: pa.
     if len(clash):
         at = clash[0]
         raise LabelModelError("LM124", f'LF "{lf[at]}" votes two labels for {key} = {keys[at]}')
-    return VoteTable(coded_keys.dictionary, matrix, tuple(sorted(names)), labels, type_)
+    return VoteTable(coded_keys.dictionary, key_type, matrix, tuple(sorted(names)), labels, type_)
 
 
-def _flat(column: pa.ChunkedArray) -> pa.Array:
+def restored(values: pa.Array, type_: pa.DataType) -> pa.Array:
+    """The values in the type they came in: dictionaries (ENUM, category) are decoded on the way in."""
+    return values.dictionary_encode().cast(type_) if pa.types.is_dictionary(type_) else values
+
+
+def flat(column: pa.ChunkedArray) -> pa.Array:
+    """One array of plain values."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_string_view(column.type):
+        column = column.cast(pa.large_string())
     flat = column.combine_chunks()
     return pa.concat_arrays(flat.chunks) if isinstance(flat, pa.ChunkedArray) else flat
-
-
-def _decoded(column: pa.Array) -> pa.Array:
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 def _nan_as_null(column: pa.Array) -> pa.Array:
@@ -153,7 +161,7 @@ def _common_type(columns: list[pa.Array], names: list[str]) -> pa.DataType:
         return columns[0].type
     if all(pa.types.is_integer(c.type) or _is_whole(c) for c in columns):
         return pa.int64()
-    if all(pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t) for t in types):
+    if all(pa.types.is_string(t) or pa.types.is_large_string(t) for t in types):
         return pa.large_string() if pa.large_string() in types else pa.string()
     found = ", ".join(f'"{n}" {c.type}' for c, n in zip(columns, names))
     raise LabelModelError("LM127", f"vote columns must hold labels of one type, found {found}", hint="cast them to one type")

@@ -1,6 +1,7 @@
 """Labeling functions: read, guarded, shaped, bound, linted, compiled."""
 
+from .bind import show_entity
 from .load import LoadedLFs, load_lfs, lf_files, lf_scope
 from .python import PythonLF, lf, register_row_functions
 
-__all__ = ["LoadedLFs", "PythonLF", "lf", "lf_files", "lf_scope", "load_lfs", "register_row_functions"]
+__all__ = ["LoadedLFs", "PythonLF", "lf", "lf_files", "lf_scope", "load_lfs", "register_row_functions", "show_entity"]

@@ -134,7 +134,7 @@ def row_function(marked: PythonLF, layout: EntityLayout, shown: str) -> Labeling
     return LabelingFunction(
         name=marked.name, kind="python", label=marked.label, sql=code, path=shown, line=at.line, owner=marked.owner, tags=marked.tags,
         reads=(source.relation if source else "entity",), columns=tuple(sorted({("entity", c.name) for a in arguments for c in a.find_all(exp.Column)})),
-        modality=source.modality.name if source else None, expression=expression, functions={udf.name: udf},
+        modality=source.modality.name if source else None, labels=(marked.label,) if marked.label else None, expression=expression, functions={udf.name: udf},
         meaning=f"python:{version}:{marked.columns}", location=at,
     )  # fmt: skip
 
@@ -142,6 +142,8 @@ def row_function(marked: PythonLF, layout: EntityLayout, shown: str) -> Labeling
 def register_row_functions(store: Store, lfs: list[LabelingFunction], layout: EntityLayout) -> None:
     """Make row functions callable from SQL: Arrow in, Arrow out, values of one row at a time in between."""
     import pyarrow as pa
+
+    from groundswell.udfs.score import with_arity
 
     for each in lfs:
         for udf in each.functions.values():
@@ -153,7 +155,7 @@ def register_row_functions(store: Store, lfs: list[LabelingFunction], layout: En
                 return pa.array(votes, pa.string()) if returns_label else pa.array([bool(v) for v in votes], pa.bool_())
 
             store.connection.create_function(
-                udf.name, call, _types(each, layout), "VARCHAR" if returns_label else "BOOLEAN",
+                udf.name, with_arity(call, len(udf.columns)), _types(each, layout), "VARCHAR" if returns_label else "BOOLEAN",
                 type="arrow", null_handling="special",
             )  # fmt: skip
 

@@ -31,6 +31,7 @@ def shaped(tree: exp.Expression, statement: Statement, layout: EntityLayout, sco
         tags=tuple(t.strip() for t in statement.options.get("tags", "").replace(",", " ").split()),
         reads=tuple(sorted(_reads(tree, scope))),
         location=statement.header,
+        labels=None if statement.label is None else (statement.label,),
         columns=relation_columns(tree, statement.label, layout, scope),
     )
     _require_no_aggregate(tree, statement)
@@ -39,7 +40,9 @@ def shaped(tree: exp.Expression, statement: Statement, layout: EntityLayout, sco
         return base
     expression = _row_expression(tree, statement, layout, source)
     modality = source.modality.name if isinstance(source, SourceLayout) else None
-    return replace(base, kind="predicate", modality=modality, expression=expression, columns=_entity_columns(expression))
+    return replace(
+        base, kind="predicate", modality=modality, expression=expression, labels=_labels(statement, expression), columns=_entity_columns(expression)
+    )
 
 
 def _reads(tree: exp.Expression, scope: Scope) -> set[str]:
@@ -155,6 +158,13 @@ def _over_entity(node: exp.Expression, table: exp.Table, layout: EntityLayout, s
         return value
 
     return exp.Paren(this=node).transform(replaced).this
+
+
+def _labels(statement: Statement, expression: exp.Expression) -> tuple[str, ...] | None:
+    if statement.label is not None:
+        return (statement.label,)
+    literals = label_literals(expression)
+    return None if literals is None else tuple(dict.fromkeys(each.name for each in literals))
 
 
 def _entity_columns(expression: exp.Expression) -> tuple[tuple[str, str], ...]:

@@ -108,6 +108,14 @@ class Store:
         target = exp.table_(name, db=schema, quoted=True).sql("duckdb")
         self.execute(f"CREATE OR REPLACE VIEW {target} AS {text}")
 
+    def create_view_from_file(self, schema: str, name: str) -> None:
+        """View schema.name from sql/`name`.sql."""
+        self.create_view(schema, name, queries.qualified(name, schema))
+
+    def create_macro_from_file(self, schema: str, name: str, arguments: tuple[str, ...]) -> None:
+        """Table macro schema.name from sql/`name`.sql, whose $parameters are its arguments."""
+        self.execute(queries.as_macro(name, schema, arguments))
+
     def create_from_arrow(self, schema: str, name: str, table: pa.Table) -> None:
         """Table schema.name with the rows of an Arrow table."""
         self.connection.register("__rows", table)
@@ -252,6 +260,7 @@ def _close_sandbox(store: Store, project: Project, folders: list[str]) -> None:
     store.ibis  # Ibis sets the time zone to UTC when it wraps a connection, which a locked configuration refuses
     connection = store.connection
     connection.execute(f"SET TimeZone = '{project.timezone}'")
+    connection.execute(f"SET search_path = '{CATALOG},warehouse.main'")  # an LF names warehouse relations as its author does
     connection.execute("SET errors_as_json = true")
     if folders:
         connection.execute(f"SET allowed_directories = [{', '.join(_literal(f) for f in folders)}]")

@@ -40,6 +40,17 @@ class Mixed:
         return table.combine_chunks().to_batches()[0]
 
 
+@pytest.fixture(autouse=True)
+def one_torch_thread():
+    """Torch's own threads beside DuckDB's fight for the cores; bits are promised for a fixed thread count only."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def mixed() -> Mixed:
     return Mixed()

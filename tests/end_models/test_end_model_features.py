@@ -13,7 +13,7 @@ SAMPLE = pa.table(
         "p": [[0.5, 0.5]] * N,
         "weight": [1.0] * N,
         "n": pa.array(range(N), pa.int16()),
-        "price": pa.array([1] * N, pa.int64()).cast(pa.decimal128(20, 2)),
+        "price": pa.array([1] * N, pa.int64()).cast(pa.decimal128(30, 2)),
         "at": pa.array([0] * N, pa.timestamp("us", tz="UTC")),
         "day": pa.array([0] * N, pa.date32()),
         "flag": [True, False] * (N // 2),

@@ -1,0 +1,172 @@
+"""From `vote_pattern` to labels: fit the task's label model on the patterns and write what it found as tables."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from .errors import ConfigError, did_you_mean
+from .label_models import (
+    LabelModel, VotePatterns, expected_accuracy, hard_labels, label_model, learned_accuracy, majority_disagreement,
+)  # fmt: skip
+from .store import Store
+from .types import SPLITS, Task
+from .votes import PatternMatrix, pattern_matrix, write_classes
+
+SETTINGS = ("method", "seed", "class_balance", "fit_on")
+
+MODEL_TABLES = """
+CREATE TABLE IF NOT EXISTS {schema}.label_model (
+    model_id BIGINT, method VARCHAR, options JSON, seed BIGINT, n_iterations INTEGER, converged BOOLEAN, objective DOUBLE,
+    majority_disagreement DOUBLE, expected_accuracy DOUBLE, warnings VARCHAR[], is_current BOOLEAN, created_at TIMESTAMPTZ);
+CREATE TABLE IF NOT EXISTS {schema}.label_model_param (model_id BIGINT, lf VARCHAR, given VARCHAR, vote VARCHAR, p DOUBLE);
+CREATE TABLE IF NOT EXISTS {schema}.label_evidence (lf VARCHAR, vote VARCHAR, label VARCHAR, weight DOUBLE);
+CREATE TABLE IF NOT EXISTS {schema}.pattern_label (pattern_id UBIGINT, label VARCHAR, p DOUBLE);
+"""
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What a fit says about itself."""
+
+    method: str
+    chosen: str
+    reason: str
+    majority_disagreement: float
+    expected_accuracy: float
+    warnings: tuple[str, ...]
+
+
+def fit_labels(store: Store, task: Task, seed: int | None = None) -> Labelling:
+    """Fit and write `label_model`, `label_model_param`, `label_evidence`, `pattern_label`, `pattern_summary`, `class`.
+
+    Raises LabelModelError for options and votes the model cannot use, ConfigError CFG117 for an unknown split in fit_on.
+    """
+    settings = dict(task.label_model)
+    seed = settings["seed"] if seed is None else seed
+    matrix = pattern_matrix(store, task)
+    everywhere = VotePatterns(matrix.votes, matrix.counts, matrix.lfs, task.classes)
+    fitted_on = _fit_patterns(store, task, matrix, settings.get("fit_on"))
+    options = {k: v for k, v in settings.items() if k not in SETTINGS}
+    model = label_model(settings["method"], **options)
+    model.fit(fitted_on, seed=seed, class_balance=settings.get("class_balance"))
+    posterior = model.predict(everywhere)
+    labelling = Labelling(
+        settings["method"], model.chosen_, model.reason_,
+        majority_disagreement(everywhere, posterior), expected_accuracy(everywhere, posterior), tuple(model.warnings_),
+    )  # fmt: skip
+    with store.transaction():
+        _write_model(store, task, model, labelling, settings | {"seed": seed})
+        _write_pattern_labels(store, task, matrix, posterior)
+        _write_pattern_summary(store, task, matrix, posterior)
+        _write_learned_accuracy(store, task, everywhere, posterior)
+        write_classes(store, task, [float(p) for p in model.class_balance_])
+    return labelling
+
+
+def _fit_patterns(store: Store, task: Task, matrix: PatternMatrix, splits: list[str] | None) -> VotePatterns:
+    """The patterns with counts of the splits the model may see (default: all)."""
+    if splits is None:
+        return VotePatterns(matrix.votes, matrix.counts, matrix.lfs, task.classes)
+    for split in splits:
+        if split not in SPLITS:
+            raise ConfigError("CFG117", f'fit_on: there is no split "{split}"', hint=did_you_mean(str(split), SPLITS) or f"splits: {', '.join(SPLITS)}")
+    found = store.arrow(
+        f"SELECT pattern_id, CAST(sum(n_entities) AS BIGINT) AS n FROM {_schema(task)}.pattern_split WHERE list_contains($splits, split) GROUP BY 1 ORDER BY 1",
+        {"splits": list(splits)},
+    )
+    at = found["pattern_id"].to_numpy().astype(np.int64)
+    return VotePatterns(matrix.votes[at], found["n"].to_numpy(), matrix.lfs, task.classes)
+
+
+def _write_model(store: Store, task: Task, model: LabelModel, labelling: Labelling, settings: Mapping[str, Any]) -> None:
+    store.connection.execute(MODEL_TABLES.format(schema=_schema(task)))
+    model_id = store.value(f"SELECT coalesce(max(model_id), 0) + 1 FROM {_schema(task)}.label_model")
+    store.execute(f"UPDATE {_schema(task)}.label_model SET is_current = false WHERE is_current")
+    options = {k: v for k, v in settings.items() if k not in ("method", "seed")} | {"chosen": labelling.chosen, "reason": labelling.reason}
+    store.execute(
+        f"INSERT INTO {_schema(task)}.label_model VALUES ($model_id, $method, $options, $seed, $n_iterations, $converged, $objective, "
+        "$majority_disagreement, $expected_accuracy, $warnings, true, $created_at)",
+        {
+            "model_id": model_id, "method": settings["method"], "options": json.dumps(options, sort_keys=True), "seed": settings["seed"],
+            "n_iterations": model.n_iterations_, "converged": bool(model.converged_), "objective": _finite(model.objective_),
+            "majority_disagreement": _finite(labelling.majority_disagreement), "expected_accuracy": _finite(labelling.expected_accuracy),
+            "warnings": list(labelling.warnings), "created_at": datetime.now(timezone.utc).isoformat(),
+        },
+    )  # fmt: skip
+    store.append_arrow(task.name, "label_model_param", _params(model, task, model_id))
+    store.create_from_arrow(task.name, "label_evidence", _evidence(model, task))
+
+
+def _params(model: LabelModel, task: Task, model_id: int) -> pa.Table:
+    """Long rows of params_ (m, K, K+1), without the entries the model does not define."""
+    lf, given, vote = np.nonzero(np.isfinite(model.params_))
+    names, votes = np.array([*model.evidence().lfs], dtype=object), np.array([*task.classes, None], dtype=object)
+    return pa.table({
+        "model_id": pa.array(np.full(len(lf), model_id), pa.int64()), "lf": pa.array(names[lf], pa.string()),
+        "given": pa.array(votes[given], pa.string()), "vote": pa.array(votes[vote], pa.string()),
+        "p": pa.array(model.params_[lf, given, vote], pa.float64()),
+    })  # fmt: skip
+
+
+def _evidence(model: LabelModel, task: Task) -> pa.Table:
+    """Long rows of the additive evidence; lf NULL is the class balance."""
+    evidence = model.evidence()
+    lf, vote, label = np.nonzero(np.ones_like(evidence.log_weight, dtype=bool))
+    names, votes = np.array([*evidence.lfs], dtype=object), np.array([*task.classes, None], dtype=object)
+    return pa.table({
+        "lf": pa.array([None] * len(task.classes) + list(names[lf]), pa.string()),
+        "vote": pa.array([None] * len(task.classes) + list(votes[vote]), pa.string()),
+        "label": pa.array([*task.classes, *votes[label]], pa.string()),
+        "weight": pa.array(np.concatenate([evidence.log_prior, evidence.log_weight[lf, vote, label]]), pa.float64()),
+    })  # fmt: skip
+
+
+def _write_pattern_labels(store: Store, task: Task, matrix: PatternMatrix, posterior: np.ndarray) -> None:
+    """`pattern_label`: one row per covered pattern and class."""
+    covered = np.flatnonzero((matrix.votes >= 0).any(axis=1))
+    labels = np.array(task.classes, dtype=object)
+    k = len(labels)
+    rows = pa.table({
+        "pattern_id": pa.array(np.repeat(matrix.pattern_ids[covered], k), pa.uint64()),
+        "label": pa.array(np.tile(labels, len(covered)), pa.string()),
+        "p": pa.array(posterior[covered].ravel(), pa.float64()),
+    })  # fmt: skip
+    store.create_from_arrow(task.name, "pattern_label", rows)
+
+
+def _write_pattern_summary(store: Store, task: Task, matrix: PatternMatrix, posterior: np.ndarray) -> None:
+    """`pattern_summary`: label (NULL on a tie), confidence, entropy (nats) and number of votes per covered pattern.
+
+    Written from arrays, not by SQL: a sum of floats in SQL depends on how threads share the rows.
+    """
+    covered = (matrix.votes >= 0).any(axis=1)
+    p = posterior[covered]
+    entropy = -np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0).sum(axis=1)
+    best = hard_labels(p)
+    rows = pa.table({
+        "pattern_id": pa.array(matrix.pattern_ids[covered], pa.uint64()),
+        "label": pa.array([task.classes[b] if b >= 0 else None for b in best], pa.string()),
+        "confidence": pa.array(p.max(axis=1, initial=0.0), pa.float64()), "entropy": pa.array(np.maximum(entropy, 0.0), pa.float64()),
+        "n_votes": pa.array((matrix.votes[covered] >= 0).sum(axis=1), pa.int32()),
+    })  # fmt: skip
+    store.create_from_arrow(task.name, "pattern_summary", rows)
+
+
+def _write_learned_accuracy(store: Store, task: Task, patterns: VotePatterns, posterior: np.ndarray) -> None:
+    accuracy = [_finite(a) for a in learned_accuracy(patterns, posterior)]
+    rows = pa.table({"lf": pa.array(patterns.lfs, pa.string()), "learned_accuracy": pa.array(accuracy, pa.float64())})
+    store.create_from_arrow(task.name, "lf_learned", rows)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _schema(task: Task) -> str:
+    return '"' + task.name.replace('"', '""') + '"'

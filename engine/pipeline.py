@@ -1,0 +1,262 @@
+"""The main job: entity -> votes -> patterns -> label model -> statistics, each step only when its inputs changed."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field, replace
+from typing import Callable, Iterable
+
+from . import __version__
+from .errors import ConfigError, Diagnostic, LFError, StoreError, did_you_mean
+from .features import build_entities, build_gold, entity_layout, gold_fingerprint, relations, source_fingerprint
+from .labelling import Labelling, fit_labels
+from .lfs import LoadedLFs, lf_scope, load_lfs, register_row_functions, show_entity
+from .state import RunRecord, digest, fingerprint_of, recorded, remember
+from .store import Store, looking, publish, writing
+from .types import EntityLayout, Event, Listener, Project, Task, silent
+from .votes import UNCHANGED, Evaluation, build_patterns, build_statistics, build_votes, plan_votes, registry_rows, write_classes, write_registry
+
+MACROS = {
+    "conflicts_between": ("a", "b"), "false_positives": ("lf",), "uncovered": ("n",), "explain_label": ("id",), "pattern_examples": ("pattern",),
+}  # fmt: skip
+LABEL_VIEWS = ("probabilistic_labels", "training_set")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run or plan: what, whether it had to be done, why."""
+
+    output: str
+    done: bool
+    reason: str
+    seconds: float = 0.0
+
+
+@dataclass
+class RunResult:
+    """What a run did. `diagnostics` holds the errors and warnings of all LFs."""
+
+    run_id: int = 0
+    steps: list[Step] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    labelling: Labelling | None = None
+
+    @property
+    def errors(self) -> list[Diagnostic]:
+        return [d for d in self.diagnostics if d.severity == "error"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run was asked for. select: names of LFs ("NAME" or "NAME+"); others keep their votes."""
+
+    select: tuple[str, ...] = ()
+    full: bool = False
+    keep_going: bool = False
+    seed: int | None = None
+    extra: tuple = ()
+
+
+def check(project: Project, task: Task, extra: Iterable = ()) -> LoadedLFs:
+    """Parse, bind and lint every LF; reads no data and writes nothing."""
+    with looking(project) as store:
+        return _loaded(store, project, task, extra)[1]
+
+
+def _loaded(store: Store, project: Project, task: Task, extra: Iterable) -> tuple[EntityLayout, LoadedLFs]:
+    layout = entity_layout(store, project, task)
+    return layout, load_lfs(store, project, task, layout, lf_scope(store, task, relations(store)), extra)
+
+
+def _selected(options: RunOptions, loaded: LoadedLFs) -> set[str] | None:
+    """The LFs asked for by name; None when all are meant. Raises ConfigError CFG116."""
+    if not options.select:
+        return None
+    names = {lf.name for lf in loaded.lfs}
+    wanted = {name.removesuffix("+").strip() for name in options.select}
+    for name in sorted(wanted - names):
+        raise ConfigError("CFG116", f'there is no healthy LF "{name}"', hint=did_you_mean(name, names) or "see `groundswell check`")
+    return wanted
+
+
+# -- planning -----------------------------------------------------------------------------------------------------------
+
+
+def plan(project: Project, task: Task, options: RunOptions = RunOptions()) -> RunResult:
+    """What a run would do and why; changes nothing."""
+    with looking(project) as store:
+        layout, loaded = _loaded(store, project, task, options.extra)
+        fingerprints = Fingerprints(store, project, task, layout, options)
+        result = RunResult(diagnostics=loaded.diagnostics)
+        result.steps = [fingerprints.step("entity"), fingerprints.step("gold_label")]
+        show_entity(store, layout, task.name)
+        votes = plan_votes(store, task, loaded.lfs, _selected(options, loaded), options.full, stale_entities=result.steps[0].done)
+        result.evaluations = votes.evaluations
+        result.steps.append(Step("votes", not votes.nothing_to_do, votes.reason))
+        upstream = any(step.done for step in result.steps)
+        for output in ("vote_pattern", "label_model", "lf_summary"):
+            result.steps.append(Step(output, True, "votes or gold change") if upstream else fingerprints.step(output))
+        return result
+
+
+class Fingerprints:
+    """What each output is built from now, to compare with what it was built from."""
+
+    def __init__(self, store: Store, project: Project, task: Task, layout: EntityLayout, options: RunOptions):
+        self.store, self.project, self.task, self.layout, self.options = store, project, task, layout, options
+        self._source: str | None = None
+
+    def now(self, output: str) -> str:
+        """The fingerprint of an output's inputs as they are now."""
+        return digest(*getattr(self, f"_{output}")())
+
+    def step(self, output: str) -> Step:
+        """Must it be built, and why?"""
+        known = fingerprint_of(self.store, self.task.name, output)
+        if known is None:
+            return Step(output, True, "never built")
+        if known != self.now(output):
+            return Step(output, True, REASONS[output])
+        return Step(output, True, "asked for") if self.options.full else Step(output, False, UNCHANGED)
+
+    def _entity(self) -> list[str]:
+        self._source = self._source or source_fingerprint(self.store, self.layout, self.task)
+        return [self._source, self.project.timezone]
+
+    def _gold_label(self) -> list[str]:
+        return [gold_fingerprint(self.store, self.project, self.task, self.layout), *self.task.classes, self.now("entity")]
+
+    def _vote_pattern(self) -> list[str]:
+        return [str(fingerprint_of(self.store, self.task.name, output)) for output in ("votes", "gold_label")]
+
+    def _label_model(self) -> list[str]:
+        settings = json.dumps(dict(self.task.label_model), sort_keys=True, default=str)
+        return [str(fingerprint_of(self.store, self.task.name, "vote_pattern")), settings, str(self.options.seed), __version__]
+
+    def _lf_summary(self) -> list[str]:
+        return [str(fingerprint_of(self.store, self.task.name, "label_model"))]
+
+
+REASONS = {
+    "entity": "the source changed",
+    "gold_label": "gold, classes or entities changed",
+    "vote_pattern": "votes or gold changed",
+    "label_model": "patterns or options changed",
+    "lf_summary": "the label model changed",
+}
+
+
+# -- running ------------------------------------------------------------------------------------------------------------
+
+
+def run(project: Project, task: Task, options: RunOptions = RunOptions(), listen: Listener = silent) -> RunResult:
+    """Do what `plan` says and publish.
+
+    Raises LFError when LFs are wrong and keep_going is not asked for: nothing is published then, healthy votes are kept.
+    """
+    with writing(project, "run") as store:
+        with recorded(store, "run", task.name) as record:
+            job = _Job(store, project, task, options, listen, record)
+            job.run()
+        listen(Event("publish", f"publishing {project.published.name}"))
+        publish(store, project.published)
+        return job.result
+
+
+class _Job:
+    """The steps of one run, in order; each is one transaction and notes what it was built from."""
+
+    def __init__(self, store: Store, project: Project, task: Task, options: RunOptions, listen: Listener, record: RunRecord):
+        self.store, self.project, self.task, self.options, self.listen, self.record = store, project, task, options, listen, record
+        self.result = RunResult(record.run_id)
+
+    def run(self) -> None:
+        layout, loaded = _loaded(self.store, self.project, self.task, self.options.extra)
+        self.result.diagnostics += loaded.diagnostics
+        self._stop_on_errors()
+        self.prints = Fingerprints(self.store, self.project, self.task, layout, self.options)
+        self._step("entity", lambda: build_entities(self.store, self.task, layout))
+        self._step("gold_label", lambda: self._gold(layout))
+        self._votes(layout, loaded)
+        self._step("vote_pattern", lambda: build_patterns(self.store, self.task))
+        self._step("label_model", self._label_model)
+        self._step("lf_summary", lambda: build_statistics(self.store, self.task))
+        self._warn_about_votes()
+        self._record(loaded)
+
+    def _step(self, output: str, build: Callable[[], object]) -> None:
+        step = self.prints.step(output)
+        started = time.perf_counter()
+        if step.done:
+            self.listen(Event(output, f"building {output}"))
+            fingerprint = self.prints.now(output)
+            build()
+            remember(self.store, self.task.name, output, fingerprint)
+        self.result.steps.append(replace(step, seconds=time.perf_counter() - started))
+
+    def _stop_on_errors(self) -> None:
+        if self.result.errors and not self.options.keep_going:
+            raise LFError(self.result.diagnostics)
+
+    def _gold(self, layout: EntityLayout) -> None:
+        self.result.diagnostics += build_gold(self.store, self.project, self.task, layout)
+
+    def _votes(self, layout: EntityLayout, loaded: LoadedLFs) -> None:
+        started = time.perf_counter()
+        show_entity(self.store, layout, self.task.name)
+        register_row_functions(self.store, loaded.lfs, layout)
+        votes = plan_votes(self.store, self.task, loaded.lfs, _selected(self.options, loaded), self.options.full)
+        self.result.evaluations = votes.evaluations
+        if not votes.nothing_to_do:
+            build_votes(self.store, self.task, layout, votes, self.project.lf_timeout, self.listen)
+            write_classes(self.store, self.task)
+            remember(self.store, self.task.name, "votes", digest(str(self.record.run_id)))
+            for evaluation in votes.evaluations:
+                self.result.diagnostics += [*([evaluation.error] if evaluation.error else []), *evaluation.warnings]
+        self.result.steps.append(Step("votes", not votes.nothing_to_do, votes.reason, time.perf_counter() - started))
+        write_registry(self.store, self.task, registry_rows(votes.evaluations, loaded.errors))
+        self._stop_on_errors()
+
+    def _label_model(self) -> None:
+        self.result.labelling = fit_labels(self.store, self.task, self.options.seed)
+        for view in LABEL_VIEWS:
+            self.store.create_view_from_file(self.task.name, view)
+        for macro, arguments in MACROS.items():
+            self.store.create_macro_from_file(self.task.name, macro, arguments)
+
+    def _warn_about_votes(self) -> None:
+        """LF201 an LF that votes on everything, LF202 one that never votes."""
+        schema = self.task.name
+        for lf, coverage in self.store.rows(f'SELECT lf, coverage FROM "{schema}".lf_summary WHERE coverage = 0 OR coverage >= 1'):
+            each = next(e.lf for e in self.result.evaluations if e.lf.name == lf)
+            if coverage:
+                problem = Diagnostic("LF201", "votes on every row", each.location, "a rule that always votes says nothing about a single row", lf)
+            else:
+                problem = Diagnostic("LF202", "never votes", each.location, f"look at its rows: groundswell show {lf}", lf)
+            self.result.diagnostics.append(problem)
+
+    def _record(self, loaded: LoadedLFs) -> None:
+        name = self.task.name
+        counts = dict(self.store.rows(f'SELECT lf, n_votes FROM "{name}".lf_summary'))
+        with self.store.transaction():
+            for e in self.result.evaluations:
+                self.record.lf(e.lf.name, e.fingerprint, e.reason, counts.get(e.lf.name), e.seconds, str(e.error) if e.error else None)
+            built = {step.output for step in self.result.steps if step.done}
+            if "entity" in built:
+                self.record.lineage(f"{name}.entity", {f"warehouse.{self.project.modalities[m].relation}": self.prints.now("entity") for m in self.task.modalities})
+            if "gold_label" in built and self.task.gold:
+                self.record.lineage(f"{name}.gold_label", {f"warehouse.{self.task.gold.relation}": self.prints.now("gold_label")})
+            if "votes" in built:
+                self.record.lineage(f"{name}.votes", {f"lf:{e.lf.name}": e.fingerprint for e in self.result.evaluations if not e.error} | {f"{name}.entity": self.prints.now("entity")})
+            for output, source in (("vote_pattern", "votes"), ("label_model", "vote_pattern"), ("probabilistic_labels", "label_model"), ("lf_summary", "label_model")):
+                if output in built or (output == "probabilistic_labels" and "label_model" in built):
+                    self.record.lineage(f"{name}.{output}", {f"{name}.{source}": str(fingerprint_of(self.store, name, source))})
+
+
+def require_published(store: Store, task: Task, name: str) -> None:
+    """Raise StoreError ST104 unless the published store has this relation of the task."""
+    if not store.has_table(task.name, name):
+        verb = "train" if name in ("predictions", "end_model") else "run"
+        raise StoreError("ST104", f"the published store has no {task.name}.{name} yet", hint=f"run `groundswell {verb}` first")

@@ -1,0 +1,186 @@
+"""End models: trained on the labels in the store, scored back into it as tables."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from .end_models import EndModel, FeatureSpec, end_model, infer_features, load_end_model
+from .errors import Diagnostic, EndModelError
+from .state import recorded
+from .store import Store, publish, writing
+from .store.queries import qualified
+from .types import RESERVED_COLUMNS, Event, Listener, Project, Task, silent
+
+SETTINGS = ("method", "seed", "features", "kinds")
+SAMPLE_ROWS = 5_000
+
+MODEL_TABLES = """
+CREATE TABLE IF NOT EXISTS {schema}.end_model (
+    model_id BIGINT, method VARCHAR, features VARCHAR[], metrics JSON, artefact VARCHAR, sha256 VARCHAR, label_model_id BIGINT,
+    created_at TIMESTAMPTZ);
+"""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trained end model: its id, where the artefact lies, metrics per split, warnings."""
+
+    model_id: int
+    method: str
+    artefact: Path
+    metrics: list[dict[str, Any]]
+    features: FeatureSpec
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def train(project: Project, task: Task, method: str | None = None, seed: int | None = None, listen: Listener = silent) -> Training:
+    """Train on the covered entities of the train split, stop early on those of dev, predict all entities, publish.
+
+    Raises EndModelError EM118 before the first run, and what the end model raises.
+    """
+    settings = dict(task.end_model) | ({"method": method} if method else {}) | ({} if seed is None else {"seed": seed})
+    with writing(project, "train") as store:
+        if not store.has_table(task.name, "training_set"):
+            raise EndModelError("EM118", "there are no labels to train on yet", hint="run `groundswell run` first")
+        with recorded(store, "train", task.name) as record:
+            training = _Trainer(store, project, task, settings, listen).run()
+            record.lineage(f"{task.name}.end_model", {f"{task.name}.training_set": str(training.model_id)})
+        listen(Event("publish", f"publishing {project.published.name}"))
+        publish(store, project.published)
+        return training
+
+
+class _Trainer:
+    def __init__(self, store: Store, project: Project, task: Task, settings: dict[str, Any], listen: Listener):
+        self.store, self.project, self.task, self.settings, self.listen = store, project, task, settings, listen
+        self.schema = '"' + task.name + '"'
+
+    def run(self) -> Training:
+        spec, skipped = self._features()
+        options = {k: v for k, v in self.settings.items() if k not in SETTINGS}
+        model = end_model(self.settings["method"], **options)
+        self.store.connection.execute(MODEL_TABLES.format(schema=self.schema))
+        model_id = self.store.value(f"SELECT coalesce(max(model_id), 0) + 1 FROM {self.schema}.end_model")
+        checkpoint = self.project.state_dir / "training" / self.task.name
+        model.fit(
+            lambda: self._batches("train", spec), spec, self.task.classes, dev=self._dev(spec), seed=self.settings["seed"],
+            on_event=self._report, checkpoint=checkpoint,
+        )  # fmt: skip
+        artefact = self.project.state_dir / "models" / f"{self.task.name}-{model_id}"
+        sha256 = model.save(artefact)
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        self.listen(Event("predict", "predicting every entity"))
+        with self.store.transaction():
+            write_predictions(self.store, self.task, model, model_id)
+            metrics = self._metrics(model_id)
+            self._write(model_id, spec, metrics, artefact, sha256)
+        return Training(model_id, self.settings["method"], artefact, metrics, spec, (*skipped, *model.warnings_))
+
+    def _features(self) -> tuple[FeatureSpec, list[Diagnostic]]:
+        sample = self.store.arrow(f"SELECT * FROM {self.schema}.entity ORDER BY md5(CAST(entity_id AS VARCHAR)) LIMIT {SAMPLE_ROWS}")
+        wanted = self.settings.get("features")
+        exclude = [c for c in sample.column_names if c in RESERVED_COLUMNS or (wanted is not None and c not in wanted)]
+        spec, skipped = infer_features(sample.schema, sample, kinds=self.settings.get("kinds"), exclude=exclude)
+        return spec, [s.diagnostic for s in skipped]
+
+    def _batches(self, split: str, spec: FeatureSpec) -> Iterator[pa.RecordBatch]:
+        return iter(self.store.stream(qualified("labelled_entity", self.task.name), {"split": split}))
+
+    def _dev(self, spec: FeatureSpec):
+        n = self.store.value(f"SELECT count(*) FROM {self.schema}.training_set WHERE split = 'dev'")
+        return (lambda: self._batches("dev", spec)) if n else None
+
+    def _report(self, event: dict[str, Any]) -> None:
+        if event.get("event") == "epoch":
+            losses = ", ".join(f"{k} {event[k]:.4f}" for k in ("train_loss", "dev_loss") if event.get(k) is not None)
+            self.listen(Event("train", f"epoch {event['epoch']}: {losses}"))
+
+    def _metrics(self, model_id: int) -> list[dict[str, Any]]:
+        found = self.store.file("end_model_metrics", self.task.name, positive=self.task.classes[-1], model_id=model_id)
+        return found.to_pylist()
+
+    def _write(self, model_id: int, spec: FeatureSpec, metrics: list[dict], artefact: Path, sha256: str) -> None:
+        self.store.execute(
+            f"INSERT INTO {self.schema}.end_model SELECT $id, $method, $features, $metrics, $artefact, $sha256, "
+            f"(SELECT max(model_id) FROM {self.schema}.label_model WHERE is_current), $at",
+            {
+                "id": model_id, "method": self.settings["method"], "features": list(spec.names), "metrics": json.dumps(metrics),
+                "artefact": str(artefact.relative_to(self.project.root)), "sha256": sha256, "at": datetime.now(timezone.utc).isoformat(),
+            },
+        )  # fmt: skip
+
+
+def write_predictions(store: Store, task: Task, model: EndModel, model_id: int) -> None:
+    """Replace `predictions`: one row per entity, streamed through the model batch by batch."""
+    batches = (
+        predicted(model, batch, model_id) for batch in store.stream(f'SELECT * FROM "{task.name}".entity')
+    )  # fmt: skip
+    first = next(batches, None)
+    schema = prediction_schema(store.arrow(f'SELECT entity_id FROM "{task.name}".entity LIMIT 0').schema.field("entity_id").type)
+
+    def all_batches() -> Iterator[pa.RecordBatch]:
+        if first is not None:
+            yield first.cast(schema)
+        for batch in batches:
+            yield batch.cast(schema)
+
+    store.create_from_arrow(task.name, "predictions", pa.RecordBatchReader.from_batches(schema, all_batches()))
+
+
+def prediction_schema(key: pa.DataType) -> pa.Schema:
+    """Columns of `predictions`."""
+    return pa.schema([
+        ("model_id", pa.int64()), ("entity_id", key), ("predicted_label", pa.string()), ("confidence", pa.float64()),
+        ("p", pa.map_(pa.string(), pa.float64())),
+    ])  # fmt: skip
+
+
+def predicted(model: EndModel, batch: pa.RecordBatch, model_id: int) -> pa.RecordBatch:
+    """The predictions for one batch that has an entity_id."""
+    from groundswell.udfs.score import probability_maps
+
+    p = model.predict(batch)
+    classes = np.array(model.classes, dtype=object)
+    columns = {
+        "model_id": pa.array(np.full(batch.num_rows, model_id), pa.int64()), "entity_id": batch.column("entity_id"),
+        "predicted_label": pa.array(classes[p.argmax(axis=1)], pa.string()), "confidence": pa.array(p.max(axis=1)),
+        "p": probability_maps(p, list(model.classes), np.zeros(batch.num_rows, bool)),
+    }  # fmt: skip
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def current_model(store: Store, project: Project, task: Task) -> tuple[int, EndModel]:
+    """The newest end model of a task, its hash verified. Raises EndModelError EM119 when there is none."""
+    found = store.rows(f'SELECT model_id, artefact, sha256 FROM "{task.name}".end_model ORDER BY model_id DESC LIMIT 1') if store.has_table(task.name, "end_model") else []
+    if not found:
+        raise EndModelError("EM119", f"task {task.name} has no trained end model", hint="run `groundswell train` first")
+    model_id, artefact, sha256 = found[0]
+    return model_id, load_end_model(project.root / artefact, sha256)
+
+
+def predict_all(project: Project, task: Task, listen: Listener = silent) -> int:
+    """Predict every entity with the newest end model and publish; returns the model's id."""
+    with writing(project, "predict") as store:
+        model_id, model = current_model(store, project, task)
+        with recorded(store, "predict", task.name), store.transaction():
+            listen(Event("predict", "predicting every entity"))
+            write_predictions(store, task, model, model_id)
+        publish(store, project.published)
+        return model_id
+
+
+def predict_rows(store: Store, project: Project, task: Task, source: pa.RecordBatchReader, key: str) -> Iterator[pa.RecordBatch]:
+    """Predictions for new rows, batch by batch; `key` names their key column."""
+    model_id, model = current_model(store, project, task)
+    for batch in source:
+        if batch.num_rows:
+            renamed = batch.rename_columns(["entity_id" if c == key else c for c in batch.schema.names])
+            yield predicted(model, renamed, model_id)

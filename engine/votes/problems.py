@@ -1,0 +1,65 @@
+"""What can be wrong with an LF once it meets data."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from sqlglot import exp
+
+from ..errors import Diagnostic, did_you_mean
+from ..store import Store
+from ..types import EntityLayout, LabelingFunction, Task
+from .names import quoted, table_name
+
+
+def relation_query(lf: LabelingFunction, layout: EntityLayout) -> str:
+    """entity_id and label of every vote of a relation LF; the query runs as it was written."""
+    key = " || '|' || ".join(f"CAST({quoted(k)} AS VARCHAR)" for k in lf.key) if len(lf.key) > 1 else quoted(lf.key[0])
+    label = f"CAST({exp.Literal.string(lf.label).sql('duckdb')} AS VARCHAR)" if lf.label is not None else "CAST(label AS VARCHAR)"
+    keep = "" if lf.label is not None else " WHERE label IS NOT NULL"
+    return f"SELECT DISTINCT CAST({key} AS {layout.key_type}) AS entity_id, {label} AS label FROM (\n{lf.query}\n) AS lf_result{keep}"
+
+
+def relation_problems(store: Store, lf: LabelingFunction, table: str, task: Task) -> tuple[Diagnostic | None, list[Diagnostic]]:
+    """The error (LF108, LF111) and warnings (LF205 unknown keys, LF206 NULL keys) of votes in a temporary table.
+
+    Votes without an entity are deleted from it.
+    """
+    if strange := store.rows(strange_labels(f"SELECT label FROM {table}", task.classes)):
+        return class_problem(lf, *strange[0], task.classes), []
+    twice = store.rows(f"SELECT entity_id, list_sort(list(label)) FROM {table} WHERE entity_id IS NOT NULL GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 1")
+    if twice:
+        key, labels = twice[0]
+        message = f'key {key} gets two labels: {" and ".join(labels)}'
+        return Diagnostic("LF111", message, lf.location, "one label per key: aggregate, or order and pick one", lf.name), []
+    nulls = store.value(f"SELECT count(*) FROM {table} WHERE entity_id IS NULL")
+    unknown = store.value(f"SELECT count(*) FROM {table} ANTI JOIN {table_name(task.name, 'entity')} USING (entity_id) WHERE entity_id IS NOT NULL")
+    if nulls or unknown:
+        store.execute(f"DELETE FROM {table} WHERE entity_id IS NULL OR entity_id NOT IN (SELECT entity_id FROM {table_name(task.name, 'entity')})")
+    return None, [
+        *([Diagnostic("LF206", f"votes on {nulls:,} rows without a key (NULL); left out", lf.location, "an inner join leaves them out", lf.name)] if nulls else []),
+        *([Diagnostic("LF205", f"votes on {unknown:,} keys that are no entity; left out", lf.location, "does it return the right key?", lf.name)] if unknown else []),
+    ]
+
+
+def strange_labels(values: str, classes: Sequence[str]) -> str:
+    """A query for the most frequent value of `label` that is no class, with its count."""
+    known = ", ".join(exp.Literal.string(c).sql("duckdb") for c in classes)
+    return f"SELECT label, count(*) FROM ({values}) WHERE label NOT IN ({known}) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1"
+
+
+def class_problem(lf: LabelingFunction, label: str, n: int, classes: Sequence[str]) -> Diagnostic:
+    """LF108: votes for something that is no class."""
+    hint = did_you_mean(label, classes) or f"classes are: {', '.join(classes)}"
+    return Diagnostic("LF108", f'"{label}" ({n:,} rows) is not a class of this task', lf.location, hint, lf.name)
+
+
+def runtime_problem(lf: LabelingFunction, error: Exception) -> Diagnostic:
+    """LF116: the LF bound, but failed on some row."""
+    message = str(error).split("exception_message\":\"")[-1].split("\"")[0].splitlines()[0]
+    return Diagnostic("LF116", f"fails on some row: {message}", lf.location, "TRY_CAST and NULLIF turn bad values into NULL", lf.name)
+
+
+def timeout_problem(lf: LabelingFunction, error: Exception) -> Diagnostic:
+    """LF117: the LF was interrupted."""
+    return Diagnostic("LF117", str(error), lf.location, "is a join condition missing? lf_timeout in [project] sets the limit", lf.name)

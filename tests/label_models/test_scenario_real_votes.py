@@ -1,0 +1,55 @@
+"""Real labeling functions, all of which vote a single class: YouTube comments (10 LFs), SMS spam (73). No gold in the fit."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from shared_data import shared
+
+from groundswell.label_models import VotePatterns, label_model
+
+from .simulated import accuracy
+
+
+def loaded(name):
+    """(patterns of the train split, patterns of the test split, their row index, gold of the test rows)."""
+    frame = pq.read_table(shared(name) / "data.parquet").to_pandas()
+    lfs = [c for c in frame.columns if c.startswith("lf_")]
+    train, test = frame[frame.split == "train"], frame[frame.split == "test"]
+    patterns, _ = VotePatterns.from_matrix(train[lfs].to_numpy(), lfs, ("HAM", "SPAM"))
+    seen, inverse = VotePatterns.from_matrix(test[lfs].to_numpy(), lfs, ("HAM", "SPAM"))
+    return patterns, seen, inverse, test.label.to_numpy()
+
+
+@pytest.fixture(scope="module")
+def youtube():
+    return loaded("wrench_youtube")
+
+
+def score(model, youtube):
+    patterns, seen, inverse, gold = youtube
+    return accuracy(model.fit(patterns).predict(seen)[inverse], gold, seen.covered[inverse])
+
+
+def test_majority_vote_is_the_published_one(youtube):
+    assert score(label_model("majority"), youtube) == pytest.approx(0.841, abs=0.0006)
+
+
+def test_auto_chooses_em_and_is_not_below_majority_vote(youtube):
+    auto = label_model("auto")
+    assert score(auto, youtube) == pytest.approx(0.862, abs=0.0006)
+    assert auto.chosen_ == "dawid_skene"
+
+
+def test_abstain_as_missing_collapses_and_says_so(youtube):
+    model = label_model("dawid_skene", abstain="missing")
+    assert score(model, youtube) < 0.6
+    assert any(w.startswith(("LM206", "LM207")) for w in model.warnings_)
+    assert np.isfinite(model.objective_)
+
+
+def test_em_loses_the_rare_class_of_sms_and_auto_does_not():
+    sms = loaded("wrench_sms")
+    plain, auto = label_model("dawid_skene"), label_model("auto")
+    assert score(plain, sms) < 0.9 and any(w.startswith("LM207") for w in plain.warnings_)
+    assert score(auto, sms) == score(label_model("majority"), sms)
+    assert auto.chosen_ == "majority_soft" and "lost SPAM" in auto.reason_
