@@ -11,7 +11,7 @@ from . import __version__
 from .errors import ConfigError, Diagnostic, LFError, StoreError, did_you_mean
 from .features import build_entities, build_gold, entity_layout, gold_fingerprint, relations, source_fingerprint
 from .labelling import Labelling, fit_labels
-from .lfs import LoadedLFs, lf_scope, load_lfs, register_row_functions, show_entity
+from .lfs import LoadedLFs, lf_scope, load_lfs, register_row_functions, run_row_tests, show_entity
 from .state import RunRecord, digest, fingerprint_of, recorded, remember
 from .store import Store, looking, publish, writing
 from .types import EntityLayout, Event, Listener, Project, Task, silent
@@ -60,9 +60,15 @@ class RunOptions:
 
 
 def check(project: Project, task: Task, extra: Iterable = ()) -> LoadedLFs:
-    """Parse, bind and lint every LF; reads no data and writes nothing."""
+    """Parse, bind and lint every LF and run tests/*.yaml; reads no data and writes nothing."""
     with looking(project) as store:
-        return _loaded(store, project, task, extra)[1]
+        layout, loaded = _loaded(store, project, task, extra)
+        types = {"entity": layout.columns} | {
+            name if schema == "main" else f"{schema}.{name}": store.columns(f'warehouse."{schema}"."{name}"') for schema, name in relations(store).values()
+        }
+        loaded.n_tests_passed, problems = run_row_tests(project, store, loaded.lfs, layout, types)
+        loaded.diagnostics += problems
+        return loaded
 
 
 def _loaded(store: Store, project: Project, task: Task, extra: Iterable) -> tuple[EntityLayout, LoadedLFs]:

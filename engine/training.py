@@ -15,7 +15,8 @@ import pyarrow as pa
 from .end_models import EndModel, FeatureSpec, end_model, infer_features, load_end_model
 from .errors import Diagnostic, EndModelError
 from .state import recorded
-from .store import Store, publish, writing
+from .features import warehouse_columns
+from .store import Store, looking, publish, writing
 from .store.queries import qualified
 from .types import RESERVED_COLUMNS, Event, Listener, Project, Task, silent
 
@@ -177,10 +178,46 @@ def predict_all(project: Project, task: Task, listen: Listener = silent) -> int:
         return model_id
 
 
-def predict_rows(store: Store, project: Project, task: Task, source: pa.RecordBatchReader, key: str) -> Iterator[pa.RecordBatch]:
-    """Predictions for new rows, batch by batch; `key` names their key column."""
-    model_id, model = current_model(store, project, task)
-    for batch in source:
-        if batch.num_rows:
-            renamed = batch.rename_columns(["entity_id" if c == key else c for c in batch.schema.names])
-            yield predicted(model, renamed, model_id)
+def predict_new(project: Project, task: Task, source: str, target: Path, listen: Listener = silent) -> int:
+    """Score the rows of a file or warehouse relation into a file, batch by batch; returns how many.
+
+    The result has the key (under its own name), model_id, predicted_label, confidence and p. Raises EndModelError EM119
+    without a model, EM105 for missing columns, ConfigError CFG108 for an unknown relation.
+    """
+    from .store.files import READERS, read_batches, write_table
+
+    with looking(project) as store:
+        model_id, model = current_model(store, project, task)
+        modality = project.modalities[task.modalities[0]]
+        if Path(source).suffix.lower() in READERS:
+            rows = read_batches(source)
+        else:
+            schema, relation, _ = warehouse_columns(store, source, "--from")
+            rows = store.stream(f'FROM warehouse."{schema}"."{relation}"')
+        counted = {"n": 0}
+
+        def scored() -> Iterator[pa.RecordBatch]:
+            for batch in rows:
+                counted["n"] += batch.num_rows
+                listen(Event("predict", f"{counted['n']:,} rows"))
+                yield predicted(model, _keyed(batch, modality.key), model_id).cast(result)
+
+        key = _keyed(pa.RecordBatch.from_pylist([], schema=rows.schema), modality.key).schema.field("entity_id").type
+        result = prediction_schema(key)
+        named = pa.RecordBatchReader.from_batches(result, scored())
+        write_table(named, str(target))
+        return counted["n"]
+
+
+def _keyed(batch: pa.RecordBatch, key: tuple[str, ...]) -> pa.RecordBatch:
+    """The batch with a column entity_id made from the modality's key; EM105 where the key is missing."""
+    import pyarrow.compute as pc
+
+    if "entity_id" in batch.schema.names:
+        return batch
+    missing = [k for k in key if k not in batch.schema.names]
+    if missing:
+        raise EndModelError("EM105", f"the rows have no key column {', '.join(missing)}", hint=f"they have: {', '.join(batch.schema.names)}")
+    parts = [batch.column(k) for k in key]
+    joined = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*(p.cast(pa.string()) for p in parts), "|")
+    return batch.append_column("entity_id", joined)

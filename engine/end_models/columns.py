@@ -216,7 +216,8 @@ def _float64(column: pa.Array) -> np.ndarray:
 
 
 def _unsuitable(feature: Feature, found: pa.DataType) -> EndModelError:
-    return EndModelError("EM113", f'feature "{feature.name}" is {feature.kind}, but its column is {found}', hint="name another kind, or cast it in the query")
+    hint = "name another kind, or cast it in the query"
+    return EndModelError("EM113", f'feature "{feature.name}" is {feature.kind}, but its column is {found}', hint=hint)
 
 
 COLUMN_ENCODERS = {"numeric": NumericColumn, "categorical": CategoricalColumn, "text": TextColumn}

@@ -30,7 +30,8 @@ class Auto(LabelModel):
     dawid_skene    one coin per LF below 200 covered entities per voting LF, else the full table; copied LFs are discounted
 
     chosen_ names the model, reason_ says why. What stands in is also the warning LM213. A given class balance is used by
-    Dawid-Skene and for uncovered patterns. Gold anchors EM, so that drift from majority vote is then no reason against it.
+    Dawid-Skene and for uncovered patterns. The rules are cautious: they also turn EM down where it would have been better
+    (few copied LFs among many good ones). Gold anchors EM, so that drift from majority vote is then no reason against it.
     """
 
     name: ClassVar[str] = "auto"
@@ -65,7 +66,7 @@ def unbelievable(task: Task, fit: Fit) -> str:
     if differs > DISAGREEMENT_LEVEL:
         return f"EM labels {differs:.0%} of covered entities against majority vote"
     one_class = treats_abstain_as_value(task.patterns, "auto")
-    repeated = repeated_lfs(task.patterns, fit.evidence.posterior(task.patterns.votes), one_class)
+    repeated = repeated_lfs(task.patterns, one_class)
     return f"LFs repeat each other beyond what the class explains: {listed(repeated)}" if repeated else ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from groundswell.label_models.patterns import VotePatterns
+from groundswell.label_models.statistics import majority_posterior
 from groundswell.label_models.trust import pair_statistics
 
 STANDARD_ERRORS = 3.0
@@ -29,13 +30,13 @@ def copy_weights(patterns: VotePatterns, posterior: np.ndarray, eligible: np.nda
     return 1.0 / (1.0 + np.where(counted, residual, 0.0).sum(axis=1))
 
 
-def repeated_lfs(patterns: VotePatterns, posterior: np.ndarray, eligible: np.ndarray) -> list[str]:
+def repeated_lfs(patterns: VotePatterns, eligible: np.ndarray) -> list[str]:
     """Names of the eligible LFs that other eligible LFs repeat more than once over, beyond what the class explains.
 
-    posterior  float (P, K)
     eligible   bool (m,)
+    The class is majority vote's: that of EM cannot judge, because it takes what copies share for the class (sheet 04).
     """
-    weight = copy_weights(patterns, posterior, eligible)
+    weight = copy_weights(patterns, majority_posterior(patterns), eligible)
     return [lf for lf, w in zip(patterns.lfs, weight) if w < REPEATED_WEIGHT]
 
 

@@ -155,14 +155,13 @@ def _run(
 def _as_fit(model: DawidSkene, task: Task, voting: np.ndarray, em: PatternEM, outcome: Outcome) -> Fit:
     patterns, parameters = task.patterns, _named(outcome.parameters, task)
     evidence, params = _described(parameters, em.value, em.weight, voting, patterns)
-    posterior = evidence.posterior(patterns.votes)
     n, settled, objective = len(outcome.trace), outcome.converged, outcome.trace[-1]
     fit = Fit(evidence, parameters.pi, params, parameters.pi, n, settled, objective)
     return fit.warned(
         *fit_warnings(patterns, fit.posterior(patterns), fit.class_balance),
         *([] if settled else [f"LM210: EM did not settle in {model.max_iterations} iterations"]),
         *_discounted([patterns.lfs[j] for j in voting], em.weight),
-        *_repeated(patterns, posterior, not_discounted(model, patterns)),
+        *_repeated(patterns, not_discounted(model, patterns)),
     )
 
 
@@ -172,8 +171,8 @@ def not_discounted(model: DawidSkene, patterns: VotePatterns) -> np.ndarray:
     return treats_abstain_as_value(patterns, model.abstain) if model.discount_copies else everyone
 
 
-def _repeated(patterns: VotePatterns, posterior: np.ndarray, eligible: np.ndarray) -> list[str]:
-    named = repeated_lfs(patterns, posterior, eligible)
+def _repeated(patterns: VotePatterns, eligible: np.ndarray) -> list[str]:
+    named = repeated_lfs(patterns, eligible)
     if not named:
         return []
     return [f"LM215: LFs that repeat each other count in full, as if they were independent: {listed(named)}"]

@@ -3,5 +3,6 @@
 from .bind import show_entity
 from .load import LoadedLFs, load_lfs, lf_files, lf_scope
 from .python import PythonLF, lf, register_row_functions
+from .rowtests import run_row_tests
 
-__all__ = ["LoadedLFs", "PythonLF", "lf", "lf_files", "lf_scope", "load_lfs", "register_row_functions", "show_entity"]
+__all__ = ["LoadedLFs", "PythonLF", "lf", "lf_files", "lf_scope", "load_lfs", "register_row_functions", "run_row_tests", "show_entity"]

@@ -29,6 +29,7 @@ class LoadedLFs:
 
     lfs: list[LabelingFunction] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    n_tests_passed: int = 0
 
     @property
     def errors(self) -> list[Diagnostic]:

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The project folder: configuration and scaffolding."""

@@ -17,7 +17,7 @@ from groundswell.end_models.columns import EncoderOptions
 from groundswell.end_models.encode import EncodedRows, Encoder
 from groundswell.end_models.training_data import TensorRows, shuffled
 from groundswell.errors import EndModelError
-from groundswell.udfs.train import noise_aware_loss
+from groundswell.udfs.train import TrainingStep, noise_aware_loss
 
 
 def weights(model):
@@ -123,6 +123,13 @@ def test_every_row_is_used_once_an_epoch():
     assert [len(b) for b in buffers] == [16384, 616]
     assert sorted(np.concatenate(buffers)) == list(range(17000)) and not np.array_equal(buffers[0], np.arange(16384))
     assert not np.array_equal(buffers[0], next(iter(shuffled(source, (0, 2), 16384))).dense[:, 0])
+
+
+def test_the_order_differs_from_epoch_to_epoch(mixed, small, monkeypatch):
+    seen, original = [], TrainingStep.step
+    monkeypatch.setattr(TrainingStep, "step", lambda self, rows: seen.append(rows.dense[:, 0].tolist()) or original(self, rows))
+    end_model(**small | {"max_epochs": 2, "batch_size": 300}).fit(mixed.source(mixed.table(300)), mixed.spec, ("a", "b"))
+    assert seen[0] != seen[1] and sorted(seen[0]) == sorted(seen[1])
 
 
 def test_minibatches_are_the_rows_in_order():

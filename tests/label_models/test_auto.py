@@ -39,6 +39,38 @@ def test_plain_em_is_misled_by_copies():
     assert plain < compared(votes, gold)[1] - 0.02
 
 
+def one_sided_copies(seed, rho):
+    """Gold (10,000,) and votes of four LFs per class, of which lf_002, lf_004, lf_006 repeat lf_000 with probability rho."""
+    rng = np.random.default_rng(seed)
+    gold = rng.choice(2, 10_000, p=[0.6, 0.4])
+    side = np.arange(8) % 2
+    rate = np.where(gold[:, None] == side, rng.uniform(0.1, 0.5, 8), rng.uniform(0.01, 0.08, 8))
+    votes = np.where(rng.random((10_000, 8)) < rate, side, A)
+    for lf in (2, 4, 6):
+        copies = rng.random(10_000) < rho
+        votes[copies, lf] = votes[copies, 0]
+    return gold, votes
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_sided_copies_bring_back_the_vote_share(seed):
+    """EM takes the copied votes for the class and loses .1 and more (standard error .006); auto does not use it then."""
+    gold, votes = one_sided_copies(seed, rho=0.6)
+    auto, majority, model = compared(votes, gold)
+    assert auto == majority and model.chosen_ == "majority_soft" and "lf_000" in model.reason_
+    patterns, inverse = patterns_of(votes)
+    plain = label_model("dawid_skene").fit(patterns)
+    assert accuracy(plain.predict(patterns)[inverse], gold, (votes != A).any(axis=1)) < majority - 0.05
+    assert any(w.startswith("LM215") and "lf_000" in w for w in plain.warnings_)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_independent_one_sided_lfs_keep_em(seed):
+    gold, votes = one_sided_copies(seed, rho=0.0)
+    auto, majority, model = compared(votes, gold)
+    assert auto > majority and model.chosen_ == "dawid_skene" and model.warnings_ == []
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("kind", ["one-sided", "two-sided"])
 def test_five_percent_positives(kind, seed):

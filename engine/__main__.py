@@ -1,0 +1,5 @@
+"""python -m groundswell"""
+
+from .cli import main
+
+main()

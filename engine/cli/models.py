@@ -1,0 +1,105 @@
+"""Model verbs: train, predict, label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .console import Progress, complain, show
+from .options import format_option, log_option, project_options, workspace
+
+
+@click.command()
+@project_options
+@format_option
+@log_option
+@click.option("--method", metavar="NAME", help="The end model (default: from groundswell.toml).")
+@click.option("--seed", type=int, help="Seed (default: from groundswell.toml).")
+def train(project, task, form, log, method, seed) -> None:
+    """Train an end model on the labels, predict every entity, judge it where gold exists."""
+    with workspace(project, task) as ws:
+        with Progress(form, log) as progress:
+            training = ws.train(method, seed=seed, listen=progress)
+        show(_metrics(training.metrics), form)
+        if form == "table":
+            complain(training.diagnostics)
+            click.echo(f"model {training.model_id} ({training.method}) reads {', '.join(f'{f.name} ({f.kind})' for f in training.features.features)}")
+            click.echo(f"artefact {training.artefact.relative_to(ws.project.root)}; next: groundswell predict --from NEW_ROWS.parquet")
+
+
+def _metrics(rows: list[dict]):
+    """Metrics with one column per metric, one row per split (and modality where there are several)."""
+    import pyarrow as pa
+
+    modalities = {r["modality"] for r in rows if r["modality"]}
+    kept = [r for r in rows if r["modality"] is None or len(modalities) > 1]
+    table: dict[tuple, dict] = {}
+    for r in kept:
+        at = table.setdefault((r["split"], r["modality"] or "all"), {"split": r["split"], "modality": r["modality"] or "all", "rows": r["n"]})
+        at[r["metric"]] = r["value"]
+    names = ["split", "modality", "rows", "average_precision", "f1", "accuracy", "log_loss"]
+    found = sorted(table.values(), key=lambda r: (r["split"], r["modality"] != "all", r["modality"]))
+    return pa.table({n: pa.array([r.get(n) for r in found], pa.string() if n in ("split", "modality") else pa.int64() if n == "rows" else pa.float64()) for n in names})
+
+
+@click.command()
+@project_options
+@log_option
+@click.option("--from", "source", metavar="FILE_OR_RELATION", help="New rows: a Parquet or CSV file, or a warehouse relation (default: all entities of the task).")
+@click.option("-o", "--output", metavar="FILE", help="Where to write predictions for new rows (.parquet, .csv).")
+def predict(project, task, log, source, output) -> None:
+    """Score rows with the newest end model: all entities into `predictions`, or new rows into a file."""
+    from ..training import predict_all, predict_new
+
+    with workspace(project, task) as ws, Progress(log=log) as progress:
+        if source is None:
+            model_id = predict_all(ws.project, ws.task, progress)
+            progress.__exit__()
+            click.echo(f"model {model_id} scored every entity: {ws.task.name}.predictions in {ws.project.published.name}")
+            return
+        target = Path(output or "predictions.parquet")
+        n = predict_new(ws.project, ws.task, source, target, progress)
+    click.echo(f"{n:,} rows scored into {target}")
+
+
+@click.command()
+@click.argument("votes", metavar="VOTES")
+@click.option("--key", required=True, metavar="COLUMN", help="The key column of VOTES.")
+@click.option("-o", "--output", required=True, metavar="OUT", help="Where to write labels (.parquet, .csv, .json).")
+@click.option("--classes", default=None, metavar="A,B", help="The classes in order (default: those voted for, sorted).")
+@click.option("--method", default="auto", show_default=True, help="The label model.")
+@click.option("--abstain", default=None, metavar="VALUE", help="The value that means abstain, beside NULL (e.g. -1).")
+@click.option("--gold", metavar="FILE", default=None, help="Gold labels: a file with the key and a column label.")
+@click.option("--seed", default=0, show_default=True)
+def label(votes, key, output, classes, method, abstain, gold, seed) -> None:
+    """Label a ready-made vote file: long (key, lf, label) or wide (one column per LF, NULL abstains)."""
+    from ..label_models import label_votes
+    from ..store.files import read_table, write_table
+
+    table = read_table(votes)
+    typed = None if abstain is None else _typed(abstain)
+    wanted = None if classes is None else _classes(table, key, [c.strip() for c in classes.split(",")])
+    labels = label_votes(table, key=key, classes=wanted, method=method, abstain=typed, gold=read_table(gold) if gold else None, seed=seed)
+    write_table(labels, output)
+    covered = sum(labels["covered"].to_pylist())
+    click.echo(f"{covered:,} of {labels.num_rows:,} rows labelled into {output}")
+
+
+def _typed(text: str):
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _classes(table, key: str, classes: list[str]) -> list:
+    """Class names in the type of the votes: numbers stay numbers."""
+    import pyarrow as pa
+
+    names = [c for c in table.column_names if c != key]
+    column = table["label"] if set(names) == {"lf", "label"} else table[names[0]]
+    return [int(c) for c in classes] if pa.types.is_integer(column.type) else classes
+
+
+VERBS = (train, predict, label)
