@@ -73,7 +73,7 @@ def check(project: Project, task: Task, extra: Iterable = ()) -> LoadedLFs:
 
 def _loaded(store: Store, project: Project, task: Task, extra: Iterable) -> tuple[EntityLayout, LoadedLFs]:
     layout = entity_layout(store, project, task)
-    return layout, load_lfs(store, project, task, layout, lf_scope(store, task, relations(store)), extra)
+    return layout, load_lfs(store, project, task, layout, lf_scope(store, task, layout, relations(store)), extra)
 
 
 def _selected(options: RunOptions, loaded: LoadedLFs) -> set[str] | None:
@@ -216,9 +216,9 @@ class _Job:
         votes = plan_votes(self.store, self.task, loaded.lfs, _selected(self.options, loaded), self.options.full)
         self.result.evaluations = votes.evaluations
         if not votes.nothing_to_do:
+            remember(self.store, self.task.name, "votes", digest(str(self.record.run_id)))  # first: a run killed below must not keep old patterns
             build_votes(self.store, self.task, layout, votes, self.project.lf_timeout, self.listen)
             write_classes(self.store, self.task)
-            remember(self.store, self.task.name, "votes", digest(str(self.record.run_id)))
             for evaluation in votes.evaluations:
                 self.result.diagnostics += [*([evaluation.error] if evaluation.error else []), *evaluation.warnings]
         self.result.steps.append(Step("votes", not votes.nothing_to_do, votes.reason, time.perf_counter() - started))

@@ -46,7 +46,8 @@ class Checkpoint:
 
 
 class Descent:
-    """Runs epochs of `step` until the dev loss has not fallen for `patience` epochs, or max_epochs; then restores the best weights."""
+    """Runs epochs of `step` until the dev loss has not fallen by `tolerance` for `patience` epochs, or max_epochs; then restores the
+    best weights."""
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class Descent:
         self.warnings: list[Diagnostic] = []
         self.best_epoch: int | None = None
         self._best_loss, self._best_weights = math.inf, None
+        self._milestone, self._milestone_loss = 0, math.inf
 
     def run(self, source: EncodedSource, dev: EncodedSource | None) -> list[dict[str, Any]]:
         """One dict per epoch: epoch (from 1), train_loss, dev_loss (None without dev)."""
@@ -76,7 +78,7 @@ class Descent:
         return self.history
 
     def _finished(self, dev: EncodedSource | None) -> bool:
-        waited = len(self.history) - (self.best_epoch or 0)
+        waited = len(self.history) - self._milestone
         return len(self.history) >= self.options.max_epochs or (dev is not None and self.best_epoch is not None and waited >= self.options.patience)
 
     def _epoch(self, source: EncodedSource, dev: EncodedSource | None) -> None:
@@ -110,6 +112,8 @@ class Descent:
         return float(total) / dev.rows
 
     def _keep_if_best(self, epoch: int, dev_loss: float | None) -> None:
+        if dev_loss is not None and dev_loss < self._milestone_loss - self.options.tolerance:
+            self._milestone, self._milestone_loss = epoch, dev_loss
         if dev_loss is None or dev_loss < self._best_loss:
             self.best_epoch, self._best_loss = epoch, math.inf if dev_loss is None else dev_loss
             self._best_weights = None if dev_loss is None else deepcopy(self.step.network.state_dict())
@@ -120,12 +124,12 @@ class Descent:
     def _restore_best(self, dev: EncodedSource | None) -> None:
         if self._best_weights is not None:
             self.step.network.load_state_dict(self._best_weights)
-        if dev is not None and self.best_epoch == self.options.max_epochs:
-            self._warn("EM205", f"the dev loss was still falling after {self.best_epoch} epochs", "raise max_epochs")
+        if dev is not None and self._milestone == self.options.max_epochs:
+            self._warn("EM205", f"the dev loss was still falling after {self._milestone} epochs", "raise max_epochs")
 
     def _save(self) -> None:
         if self.checkpoint:
-            optimiser, best = self.step.optimiser.state_dict(), (self.best_epoch, self._best_loss, self._best_weights)
+            optimiser, best = self.step.optimiser.state_dict(), (self.best_epoch, self._best_loss, self._best_weights, self._milestone, self._milestone_loss)
             state = {"network": self.step.network.state_dict(), "optimiser": optimiser, "history": self.history, "best": best}
             self.checkpoint.save(state)
 
@@ -138,7 +142,8 @@ class Descent:
             return
         self.step.network.load_state_dict(state["network"])
         self.step.optimiser.load_state_dict(state["optimiser"])
-        self.history, (self.best_epoch, self._best_loss, self._best_weights) = state["history"], state["best"]
+        self.history = state["history"]
+        self.best_epoch, self._best_loss, self._best_weights, self._milestone, self._milestone_loss = state["best"]
         self.on_event({"event": "resumed", "epochs": len(self.history)})
 
     def _warn(self, code: str, message: str, hint: str) -> None:

@@ -24,6 +24,8 @@ class TrainingOptions:
     """Decoupled L2 decay of the weights, not of the bias (Loshchilov & Hutter 2019)."""
     patience: int = 5
     """Epochs without a lower dev loss before training stops."""
+    tolerance: float = 1e-4
+    """By how much (nats per row) the dev loss must fall to count as lower: without it, separable data train for ever."""
     class_weight: Any = None
     """None, "balanced" (n / (K x mass of the class)) or a mapping class -> weight."""
     device: str = "auto"
@@ -35,7 +37,7 @@ class TrainingOptions:
 
     def check(self) -> None:
         """None. Raises EndModelError EM107 naming the first option out of range."""
-        limits = {"max_epochs": 1, "batch_size": 1, "patience": 1, "shuffle_rows": 1, "cache_bytes": 0, "weight_decay": 0}
+        limits = {"max_epochs": 1, "batch_size": 1, "patience": 1, "shuffle_rows": 1, "cache_bytes": 0, "weight_decay": 0, "tolerance": 0}
         for name, low in limits.items():
             if not getattr(self, name) >= low:
                 raise EndModelError("EM107", f"{name} = {getattr(self, name)} is below {low}")

@@ -42,7 +42,8 @@ def entity_layout(store: Store, project: Project, task: Task) -> EntityLayout:
     key_type = _common_type([_key_type(s.modality, s.columns) for s in sources])
     types = _union_types(sources, task)
     sources = [_with_casts(source, types, key_type, task) for source in sources]
-    selects = [_select(source, task, key_type) for source in sources]
+    by_fold = {name.casefold(): kind for name, kind in types.items()}
+    selects = [_select(s, task, key_type, {c.casefold(): by_fold.get(_carried_name(c).casefold(), kind) for c, kind in s.columns.items()}) for s in sources]
     query = selects[0] if len(selects) == 1 else exp.maybe_parse(
         " UNION ALL BY NAME ".join(s.sql("duckdb") for s in selects), dialect="duckdb"
     )
@@ -102,7 +103,8 @@ def _with_casts(source: SourceLayout, types: Mapping[str, str], key_type: str, t
     return SourceLayout(source.modality, source.schema, source.relation, source.columns, carried)
 
 
-def _select(source: SourceLayout, task: Task, key_type: str) -> exp.Select:
+def _select(source: SourceLayout, task: Task, key_type: str, types: Mapping[str, str]) -> exp.Select:
+    """The rows of one source; types: source column, lower case -> its type in `entity`."""
     modality = source.modality
     key = cast(composite_key(modality.key), key_type)
     columns = [
@@ -112,7 +114,10 @@ def _select(source: SourceLayout, task: Task, key_type: str) -> exp.Select:
         exp.alias_(cast(column(modality.event_time) if modality.event_time else exp.null(), "TIMESTAMPTZ"), "event_time", quoted=True),
     ]
     hidden = _hidden(source, task)
-    columns += [exp.alias_(column(c), _carried_name(c), quoted=True) for c in source.columns if c.casefold() not in hidden]
+    for name, kind in source.columns.items():
+        if name.casefold() not in hidden:
+            shown = types[name.casefold()]
+            columns.append(exp.alias_(column(name) if kind == shown else cast(column(name), shown), _carried_name(name), quoted=True))
     return exp.select(*columns).from_(_table(source.schema, source.relation))
 
 
@@ -162,7 +167,7 @@ def source_fingerprint(store: Store, layout: EntityLayout, task: Task) -> str:
 
 
 def build_entities(store: Store, task: Task, layout: EntityLayout) -> int:
-    """Build `entity`; returns its number of rows and leaves new and changed ids in `entity_change`.
+    """Build `entity`; returns its number of rows and leaves new, changed and deleted ids in `entity_change`.
 
     `entity_change` holds one row with a NULL id when all rows must be evaluated again.
     Raises ConfigError CFG110 for NULL keys, CFG111 for keys that are not unique, CFG112 for values that are no split.
@@ -185,14 +190,14 @@ def build_entities(store: Store, task: Task, layout: EntityLayout) -> int:
 
 
 def _changed_rows(store: Store, task: Task, schema: str) -> str | None:
-    """A query for the ids that are new or changed; None when all must be taken."""
+    """A query for the ids that are new, changed or gone; None when all must be taken."""
     if not store.has_table(task.name, "entity") or not store.has_table(task.name, "vote_code"):
         return None
     if store.columns(f"{schema}.entity") != store.columns(f"{schema}.entity_new"):
         return None
     query = (
         f"SELECT n.entity_id FROM {schema}.entity_new AS n LEFT JOIN {schema}.entity AS o USING (entity_id) "
-        "WHERE hash(n) IS DISTINCT FROM hash(o)"
+        f"WHERE hash(n) IS DISTINCT FROM hash(o) UNION ALL SELECT entity_id FROM {schema}.entity ANTI JOIN {schema}.entity_new USING (entity_id)"
     )
     share = store.value(f"SELECT (SELECT count(*) FROM ({query})) > {CHANGED_SHARE} * (SELECT count(*) FROM {schema}.entity_new)")
     return None if share else query

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from groundswell.label_models.base import Fit, LabelModel, Task, register, uniform
-from groundswell.label_models.copies import repeated_lfs
 from groundswell.label_models.dawid_skene import DawidSkene, treats_abstain_as_value, unidentified
 from groundswell.label_models.majority import majority_fit
+from groundswell.label_models.multinomial import Multinomial
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
 from groundswell.label_models.statistics import majority_disagreement
-from groundswell.label_models.trust import DISAGREEMENT_LEVEL, fit_warnings, listed, lost_classes
+from groundswell.label_models.trust import DISAGREEMENT_LEVEL, fit_warnings, lost_classes
 
 ENTITIES_PER_LF = 200
 """Covered entities per voting LF below which a full table per LF is too much to learn; one coin per LF then (sheet 03a)."""
@@ -20,18 +20,19 @@ ENTITIES_PER_LF = 200
 @register
 @dataclass
 class Auto(LabelModel):
-    """Dawid-Skene where the votes identify it and its answer can be believed, else the vote share (majority_soft).
+    """The richest model the votes can support, else the vote share (majority_soft).
 
     In this order, the first that applies:
     majority_soft  fewer than three LFs vote, or no two on the same entity, or all covered entities have the same votes
-    majority_soft  EM did not settle, or lost a class that majority vote finds (LM207), or labels more than a quarter of the
-                   covered entities against majority vote (LM206), or rests on LFs of a single class that repeat each other
-                   more than once over (LM215): EM takes what they share for the class
-    dawid_skene    one coin per LF below 200 covered entities per voting LF, else the full table; copied LFs are discounted
+    multinomial    some LF votes a single class: one step from majority vote, because abstention then says as much about the
+                   length of a row as about its class, and EM to convergence drifts
+    dawid_skene    every LF votes several classes: one coin per LF below 200 covered entities per voting LF, else the full
+                   table; copied LFs are discounted
+    majority_soft  in place of either: it did not settle, or lost a class that majority vote finds (LM207), or labels more
+                   than a quarter of the covered entities against majority vote (LM206)
 
     chosen_ names the model, reason_ says why. What stands in is also the warning LM213. A given class balance is used by
-    Dawid-Skene and for uncovered patterns. The rules are cautious: they also turn EM down where it would have been better
-    (few copied LFs among many good ones). Gold anchors EM, so that drift from majority vote is then no reason against it.
+    both models and for uncovered patterns. Gold anchors the fit, so that drift from majority vote is then no reason against it.
     """
 
     name: ClassVar[str] = "auto"
@@ -40,10 +41,10 @@ class Auto(LabelModel):
         reason = unidentified(task) or without_overlap(task)
         if reason:
             return _vote_share(task, reason)
-        coin, why = _coin(task.patterns)
-        fit = DawidSkene(coin=coin, discount_copies=True)._fit(task)
+        model, why = _richest(task.patterns)
+        fit = model._fit(task)
         reason = unbelievable(task, fit)
-        return _vote_share(task, reason) if reason else replace(fit, chosen="dawid_skene", reason=why)
+        return _vote_share(task, reason) if reason else replace(fit, chosen=model.name, reason=why)
 
 
 def without_overlap(task: Task) -> str:
@@ -65,17 +66,21 @@ def unbelievable(task: Task, fit: Fit) -> str:
     differs = majority_disagreement(task.patterns, posterior)
     if differs > DISAGREEMENT_LEVEL:
         return f"EM labels {differs:.0%} of covered entities against majority vote"
-    one_class = treats_abstain_as_value(task.patterns, "auto")
-    repeated = repeated_lfs(task.patterns, one_class)
-    return f"LFs repeat each other beyond what the class explains: {listed(repeated)}" if repeated else ""
+    return ""
+
+
+def _richest(patterns: VotePatterns) -> tuple[LabelModel, str]:
+    """(model, why) that the polarity of the LFs calls for."""
+    if treats_abstain_as_value(patterns, "auto").any():
+        return Multinomial(), "some LFs vote a single class: which votes a row has, given how many"
+    coin, why = _coin(patterns)
+    return DawidSkene(coin=coin, discount_copies=True), why
 
 
 def _coin(patterns: VotePatterns) -> tuple[str, str]:
-    """(coin, why): the one coin concerns LFs that vote several classes; the others have one firing rate per class anyway."""
+    """(coin, why) for LFs that vote several classes."""
     covered = int(patterns.counts[patterns.covered].sum())
     n_voting = int((patterns.votes != ABSTAIN).any(axis=0).sum())
-    if treats_abstain_as_value(patterns, "auto").sum() == n_voting:
-        return "full", "every LF votes a single class: firing rates per class"
     if covered < ENTITIES_PER_LF * n_voting:
         return "one", f"{covered} covered entities for {n_voting} LFs: one coin per LF"
     return "full", f"{covered} covered entities for {n_voting} LFs: a full table per LF"

@@ -11,6 +11,7 @@ from sqlglot import exp
 from ..errors import Diagnostic, did_you_mean
 from ..store import Store
 from ..types import EntityLayout, LabelingFunction
+from .guard import Scope
 from .header import Statement
 from .parse import LFProblem
 from .shape import key_problem, label_problem, soft_vote_problem
@@ -28,13 +29,57 @@ def show_entity(store: Store, layout: EntityLayout, schema: str | None) -> None:
     store.execute(f"CREATE OR REPLACE TEMP VIEW entity AS {source}")
 
 
-def bind_text(store: Store, statement: Statement, text: str) -> dict[str, str]:
-    """Result columns and types of an LF as written; reads no data.
+def hide_gold(store: Store, scope: Scope) -> None:
+    """Shadow a modality's relation that also holds gold labels by a view without them, for every LF on this connection."""
+    gold = scope.gold
+    if gold is None or not gold.with_rows or scope.relations.get(("main", gold.name.casefold())) not in (None, (gold.schema, gold.name)):
+        return
+    name, column = (exp.to_identifier(part, quoted=True).sql("duckdb") for part in (gold.name, gold.column))
+    source = exp.table_(gold.name, db=gold.schema, catalog="warehouse", quoted=True).sql("duckdb")
+    store.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * EXCLUDE ({column}) FROM {source}")
+
+
+def require_syntax(store: Store, statement: Statement) -> None:
+    """Raise LFProblem LF101 where DuckDB's own parser stops, LF103 for a statement that is no SELECT."""
+    try:
+        found = store.connection.extract_statements(statement.text)
+    except duckdb.Error as error:
+        detail = error_detail(error)
+        if "position" not in detail:
+            return  # a refusal of DuckDB's without a place: the guard says it better
+        raise LFProblem(_syntax_problem(detail, statement)) from error
+    if len(found) == 1 and found[0].type != duckdb.StatementType.SELECT:
+        word, at = statement.first_word
+        raise LFProblem(Diagnostic("LF103", f"{word.upper()} is not allowed: an LF is one SELECT", at, "FROM relation WHERE condition", statement.name))
+
+
+def _syntax_problem(detail: dict[str, str], statement: Statement) -> Diagnostic:
+    message, hint = detail["exception_message"].splitlines()[0], None
+    if "unterminated" in message:
+        message, hint = "syntax error: a quote or comment is never closed", "look for a missing '"
+    elif "end of input" in message:
+        hint = "look for a missing part or a missing )"
+    word = re.search(r'at or near "(.*)"$', message)
+    return Diagnostic("LF101", message, _place(statement, int(detail["position"]), word[1] if word else ""), hint, statement.name)
+
+
+def require_one_select(store: Store, statement: Statement, text: str) -> None:
+    """Raise LFProblem LF103 unless DuckDB itself, which will run the text, also sees exactly one SELECT in it."""
+    try:
+        found = store.connection.extract_statements(text)
+    except duckdb.Error as error:
+        raise LFProblem(Diagnostic("LF101", error_detail(error)["exception_message"].splitlines()[0], statement.header, None, statement.name)) from error
+    if [each.type for each in found] != [duckdb.StatementType.SELECT]:
+        raise LFProblem(Diagnostic("LF103", "not exactly one SELECT", statement.header, "FROM relation WHERE condition", statement.name))
+
+
+def bind_text(store: Store, statement: Statement, text: str) -> list[str]:
+    """Names of the result's columns of an LF as written, repeated ones too; reads no data.
 
     Raises LFProblem: LF102 unknown column, LF118 unknown function, LF113 anything else the binder refuses.
     """
     try:
-        return {row[0]: row[1] for row in store.connection.execute(DESCRIBE + text).fetchall()}
+        return [row[0] for row in store.connection.execute(DESCRIBE + text).fetchall()]
     except duckdb.Error as error:
         raise LFProblem(binder_diagnostic(error, statement, text)) from error
 
@@ -44,10 +89,13 @@ def binder_diagnostic(error: duckdb.Error, statement: Statement, text: str, code
     detail = error_detail(error)
     message, name = detail["exception_message"].splitlines()[0], detail.get("name", "")
     candidates = [c.strip() for c in detail.get("candidates", "").split(",") if c.strip()]
+    if found := re.match(r'Table "(.*)" does not have a column named "(.*)"', message):
+        name = found[2]
+        candidates = re.findall(r'"([^"]+)"', detail["exception_message"].partition("Candidate bindings")[2])
     near = did_you_mean(name, [c.split(".")[-1] for c in candidates])
     at = _location(detail, statement, text, name)
-    if detail.get("error_subtype") == "COLUMN_NOT_FOUND":
-        return Diagnostic("LF102", f'column "{name}" does not exist', at, near or (f"there is: {', '.join(candidates[:8])}" if candidates else None), statement.name)
+    if found or detail.get("error_subtype") == "COLUMN_NOT_FOUND":
+        return Diagnostic("LF102", f'column "{name}" does not exist' + (f" in {found[1]}" if found else ""), at, near or (f"there is: {', '.join(candidates[:8])}" if candidates else None), statement.name)
     if detail.get("error_subtype") == "MISSING_ENTRY" and "Function" in detail.get("type", ""):
         return Diagnostic("LF118", f"function {name}() does not exist", at, near, statement.name)
     if "aggregate" in message.lower() and "WHERE" in message:
@@ -72,29 +120,34 @@ def error_detail(error: duckdb.Error) -> dict[str, str]:
 def _location(detail: dict[str, str], statement: Statement, text: str, name: str):
     if "position" not in detail or text != statement.text:
         return statement.header
-    data = text.encode()[: max(int(detail["position"]) - len(DESCRIBE), 0)]
-    offset = len(data.decode(errors="ignore"))
-    word = re.compile(r'"[^"]*"|\w+').match(text, offset)
-    return statement.at(offset, len(word.group()) if word else max(len(name), 1))
+    return _place(statement, int(detail["position"]) - len(DESCRIBE), name)
+
+
+def _place(statement: Statement, byte: int, name: str):
+    """The place of a byte of the statement's text, its word under the caret; the last character where the text is over."""
+    offset = len(statement.text.encode()[: max(byte, 0)].decode(errors="ignore"))
+    offset = min(offset, max(len(statement.text.rstrip()) - 1, 0))
+    word = re.compile(r'"[^"]*"|\w+').match(statement.text, offset)
+    return statement.at(offset, len(word.group()) if word else max(len(name.split("\n")[0]), 1))
 
 
 def _tidied(message: str) -> str:
     return message.split("You might need to add explicit type casts")[0].strip()
 
 
-def key_columns(columns: dict[str, str], lf: LabelingFunction, layout: EntityLayout) -> tuple[str, ...]:
+def key_columns(columns: list[str], lf: LabelingFunction, layout: EntityLayout) -> tuple[str, ...]:
     """The columns of a relation LF's result that identify the entity. Raises LFProblem LF110, LF119."""
     names = [c.casefold() for c in columns]
     _require_plain_label(names, lf)
-    if "entity_id" in names:
+    if names.count("entity_id") == 1:
         return ("entity_id",)
     for source in layout.sources:
         if all(names.count(k.casefold()) == 1 for k in source.modality.key):
             return source.modality.key
-    wanted = [k for s in layout.sources for k in s.modality.key]
-    repeated = next((k for k in wanted if any(re.fullmatch(rf"{re.escape(k.casefold())}(_\d+|:\d+)", n) for n in names)), None)
-    missing = next((k for k in wanted if k.casefold() not in names), wanted[0])
-    raise key_problem(lf.name, lf.location, repeated or missing, 2 if repeated else 0)
+    wanted = ["entity_id", *(k for s in layout.sources for k in s.modality.key)]
+    repeated = next((k for k in wanted if names.count(k.casefold()) > 1), None)
+    missing = next((k for k in wanted[1:] if k.casefold() not in names), wanted[1])
+    raise key_problem(lf.name, lf.location, repeated or missing, names.count(repeated.casefold()) if repeated else 0)
 
 
 def _require_plain_label(names: list[str], lf: LabelingFunction) -> None:

@@ -17,7 +17,19 @@ FORBIDDEN_FUNCTIONS = {
     "txid_current", "pg_typeof", "in_search_path", "read_csv", "read_text", "read_blob", "read_json", "read_parquet",
 }  # fmt: skip
 CLOCK_KEYWORDS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+NOT_A_QUERY = (exp.DML, exp.DDL, exp.Command, exp.Into, exp.Parameter, exp.Placeholder, exp.Describe, exp.Summarize, exp.Show)
 FILE_SUFFIXES = (".csv", ".parquet", ".json", ".jsonl", ".tsv", ".txt", ".gz", ".db", ".duckdb", ".xlsx", ".arrow")
+
+
+@dataclass(frozen=True)
+class GoldRelation:
+    """Where the warehouse keeps gold labels. LFs never see the column; `with_rows`: the relation is also a modality's, so that
+    they may read the rest of it, by its bare name, through the view that hides the column."""
+
+    schema: str
+    name: str
+    column: str
+    with_rows: bool
 
 
 @dataclass(frozen=True)
@@ -26,13 +38,13 @@ class Scope:
 
     relations   warehouse relations: (schema, name) folded to lower case -> (schema, name) as written
     volatile    functions whose value changes from call to call; clock  those fixed within one query
-    gold        (relation, column) of the gold label: never readable; column None means the whole relation
+    gold        the relation that holds gold labels, None without one
     """
 
     relations: Mapping[tuple[str, str], tuple[str, str]]
     volatile: frozenset[str]
     clock: frozenset[str]
-    gold: tuple[str, str | None] | None
+    gold: GoldRelation | None = None
 
     def resolve(self, table: exp.Table) -> tuple[str, str] | None:
         """(schema, name) of a table as the warehouse spells it; schema "" for `entity`; None when unknown."""
@@ -43,7 +55,33 @@ class Scope:
             schema, catalog = "main", "warehouse"
         if catalog not in ("", "warehouse"):
             return None
-        return self.relations.get((schema or "main", name))
+        found = self.relations.get((schema or "main", name))
+        if found is None and not schema and self.gold and name == self.gold.name.casefold():
+            return self.gold.schema, self.gold.name
+        return found
+
+
+def base_tables(tree: exp.Expression) -> Iterator[exp.Table]:
+    """The tables of a tree that are not references to a CTE visible where they stand."""
+    for table in tree.find_all(exp.Table):
+        if not isinstance(table.this, exp.Identifier) or table.db or not _is_cte(table):
+            yield table
+
+
+def _is_cte(table: exp.Table) -> bool:
+    name, inside = table.name.casefold(), None
+    node: exp.Expression | None = table
+    while node is not None:
+        clause = node.args.get("with_")
+        if clause is not None:
+            visible = clause.expressions
+            if inside is not None and inside.parent is clause:
+                visible = visible[: visible.index(inside) + bool(clause.args.get("recursive"))]
+            if any(cte.alias_or_name.casefold() == name for cte in visible):
+                return True
+        inside = node if isinstance(node, exp.CTE) else inside
+        node = node.parent
+    return False
 
 
 def refusals(tree: exp.Expression, statement: Statement, scope: Scope) -> Iterator[Diagnostic]:
@@ -53,34 +91,44 @@ def refusals(tree: exp.Expression, statement: Statement, scope: Scope) -> Iterat
         return Diagnostic(code, message, place(node, statement), hint, statement.name)
 
     if not isinstance(tree, exp.Query) or isinstance(tree, exp.Values):
-        kind = tree.sql("duckdb").split()[0].upper() if tree.sql("duckdb") else type(tree).__name__.upper()
-        yield problem("LF103", f"{kind} is not allowed: an LF is one SELECT", None, "FROM relation WHERE condition")
+        word, at = statement.first_word
+        yield Diagnostic("LF103", f"{word.upper()} is not allowed: an LF is one SELECT", at, "FROM relation WHERE condition", statement.name)
         return
-    for node in tree.find_all(exp.DML, exp.DDL, exp.Command, exp.Into, exp.Parameter, exp.Placeholder):
+    for node in tree.find_all(*NOT_A_QUERY):
         if not isinstance(node, exp.Query):
             yield problem("LF103", f"{type(node).__name__.upper()} is not allowed in an LF", node, "an LF is one SELECT without parameters")
-    ctes = {cte.alias_or_name.casefold() for cte in tree.find_all(exp.CTE)}
-    for table in tree.find_all(exp.Table):
-        yield from _table_refusals(table, ctes, scope, problem)
+    for table in base_tables(tree):
+        yield from _table_refusals(table, scope, problem)
+    for lateral in tree.find_all(exp.Lateral):
+        if isinstance(lateral.this, exp.Func) and not isinstance(lateral.this, exp.Query):
+            yield from _table_function_refusals(lateral.this, problem)
     for function in tree.find_all(exp.Func):
         yield from _function_refusals(function, scope, problem)
     for sample in tree.find_all(exp.TableSample):
         yield problem("LF115", "a sample gives other rows each time", sample, "use a hash of the key, e.g. hash(key) % 100 < 5")
+    for limit in tree.find_all(exp.Limit, exp.Fetch):
+        if limit.parent.args.get("order") is None and not limit.find_ancestor(exp.Exists):
+            yield problem("LF213", "LIMIT without ORDER BY may keep other rows each time", limit, "add ORDER BY with the key last")
     yield from _gold_column(tree, scope, problem)
 
 
-def _table_refusals(table, ctes, scope: Scope, problem) -> Iterator[Diagnostic]:
+def _table_function_refusals(function: exp.Expression, problem) -> Iterator[Diagnostic]:
+    name = function_name(function)
+    if name not in TABLE_FUNCTIONS:
+        yield problem("LF106", f"{name}() is not allowed in an LF", function, "LFs read warehouse relations and `entity`, nothing else")
+
+
+def _table_refusals(table: exp.Table, scope: Scope, problem) -> Iterator[Diagnostic]:
     if not isinstance(table.this, exp.Identifier):
-        name = function_name(table.this)
-        if name not in TABLE_FUNCTIONS:
-            yield problem("LF106", f"{name}() is not allowed in an LF", table.this, "LFs read warehouse relations and `entity`, nothing else")
-        return
-    if table.name.casefold() in ctes and not table.db:
+        yield from _table_function_refusals(table.this, problem)
         return
     name = ".".join(part.name for part in table.parts)
-    gold_relation, gold_column = scope.gold or (None, None)
-    if table.name.casefold() == "gold_label" or (gold_relation and gold_column is None and table.name.casefold() == gold_relation):
+    gold, found = scope.gold, scope.resolve(table)
+    is_gold = gold is not None and found == (gold.schema, gold.name)
+    if table.name.casefold() == "gold_label" or (is_gold and not gold.with_rows):
         yield problem("LF107", f"{name} holds the gold labels: an LF must not read them", table.this, "LFs are judged by gold, so they cannot see it")
+    elif is_gold and (table.catalog or table.db.casefold() not in ("", "main")):
+        yield problem("LF107", f"{name} holds the gold labels beside its rows", table.this, f'write "{gold.name}" alone: that is the same relation without column "{gold.column}"')
     elif scope.resolve(table) is None and (table.name.casefold().endswith(FILE_SUFFIXES) or "/" in table.name):
         yield problem("LF106", f"'{table.name}' is a file: LFs read warehouse relations only", table.this, "put the file into the warehouse")
     elif scope.resolve(table) is None:
@@ -95,16 +143,15 @@ def _function_refusals(function: exp.Func, scope: Scope, problem) -> Iterator[Di
         yield problem("LF106", f"{name}() is not allowed in an LF", function, "LFs read warehouse relations and `entity`, nothing else")
     elif name in scope.volatile:
         yield problem("LF115", f"{name}() gives another answer each time", function, f"use a hash of the key, e.g. hash(key) % 100 < 5")
-    elif name in scope.clock or name in CLOCK_KEYWORDS:
+    elif name in scope.clock or name in CLOCK_KEYWORDS or (name == "age" and len(function.expressions) == 1):
         yield problem("LF204", f"{name}() depends on the clock: this LF is evaluated again on every run", function, "compare with a date column or a constant if you can")
 
 
 def _gold_column(tree: exp.Expression, scope: Scope, problem) -> Iterator[Diagnostic]:
-    relation, column = scope.gold or (None, None)
-    if not column or not any(t.name.casefold() == relation for t in tree.find_all(exp.Table)):
+    if scope.gold is None or not any(scope.resolve(t) == (scope.gold.schema, scope.gold.name) for t in base_tables(tree)):
         return
     for node in tree.find_all(exp.Column):
-        if node.name.casefold() == column:
+        if node.name.casefold() == scope.gold.column.casefold():
             yield problem("LF107", f'"{node.name}" is the gold label: an LF must not read it', node.this, "LFs are judged by gold, so they cannot see it")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import TokenError
+from sqlglot.tokens import TokenType
 
 from ..errors import Diagnostic, Location, did_you_mean
 
@@ -36,9 +37,18 @@ class Statement:
     @property
     def sql(self) -> str:
         """The statement without its header comments and final semicolon."""
-        lines = self.text.splitlines()
+        lines = self.text.split("\n")
         body = next((i for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("--")), len(lines))
-        return "\n".join(lines[body:]).strip().rstrip(";").strip()
+        start = sum(len(line) + 1 for line in lines[:body])
+        tokens = DuckDB().tokenize(self.text)
+        end = tokens[-1].start if tokens and tokens[-1].token_type == TokenType.SEMICOLON else len(self.text)
+        return self.text[start:end].strip()
+
+    @property
+    def first_word(self) -> tuple[str, Location]:
+        """The word the statement begins with, and its place."""
+        token = DuckDB().tokenize(self.text)[0]
+        return token.text, self.at(token.start, token.end - token.start + 1)
 
     def at(self, offset: int, length: int = 1) -> Location:
         """The place of a character offset of `text`."""
@@ -50,7 +60,8 @@ class Statement:
     @property
     def header(self) -> Location:
         """The place of the name in the header."""
-        return self.at(max(self.text.find(self.name), 0), len(self.name))
+        after = found.start("rest") if (found := HEADER.match(self.text)) else 0
+        return self.at(max(self.text.find(self.name, after), 0), len(self.name))
 
 
 def read_statements(path: Path, shown: str) -> tuple[list[Statement], list[Diagnostic]]:
@@ -82,8 +93,23 @@ def _header_offsets(text: str) -> list[int]:
         tokens = DuckDB().tokenize(text)
     except TokenError:
         return lines
-    inside = [(t.start, t.end) for t in tokens] + [m.span() for m in re.finditer(r"/\*.*?\*/", text, re.DOTALL)]
+    spans = [(t.start, t.end) for t in tokens]
+    inside = spans + _block_comments(text, spans)
     return [at for at in lines if not any(start < at <= end for start, end in inside)]
+
+
+def _block_comments(text: str, tokens: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Where block comments stand between the tokens; they nest, and mean nothing after --."""
+    found: list[tuple[int, int]] = []
+    gaps = zip([0, *(end + 1 for _, end in tokens)], [*(start for start, _ in tokens), len(text)])
+    for begin, end in gaps:
+        depth = opened = 0
+        for mark in re.finditer(r"--[^\n]*|/\*|\*/", text[begin:end]) if end > begin else ():
+            opened = mark.start() if mark.group() == "/*" and depth == 0 else opened
+            depth += {"/*": 1, "*/": -1}.get(mark.group(), 0)
+            if mark.group() == "*/" and depth == 0:
+                found.append((begin + opened, begin + mark.end()))
+    return found
 
 
 def _before_first_header(text: str, starts: list[int], shown: str) -> list[Diagnostic]:
@@ -122,7 +148,7 @@ def name_problem(name: str) -> tuple[str, str, str] | None:
 def _options(text: str, shown: str, first_line: int) -> tuple[dict[str, str], list[Diagnostic]]:
     options: dict[str, str] = {}
     problems: list[Diagnostic] = []
-    for number, line in enumerate(text.splitlines()[1:], start=1):
+    for number, line in enumerate(text.split("\n")[1:], start=1):
         if not line.lstrip().startswith("--"):
             if line.strip():
                 break

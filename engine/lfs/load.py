@@ -13,8 +13,8 @@ from sqlglot import exp
 from ..errors import Diagnostic
 from ..store import Store
 from ..types import EntityLayout, LabelingFunction, Project, Task
-from .bind import bind_text, binder_diagnostic, key_columns, show_entity
-from .guard import Scope, place, refusals
+from .bind import bind_text, hide_gold, key_columns, require_one_select, require_syntax, show_entity
+from .guard import GoldRelation, Scope, place, refusals
 from .header import Statement, name_problem, read_statements
 from .lint import lint
 from .meaning import function_synonyms, meaning
@@ -47,18 +47,22 @@ def lf_files(project: Project, task: Task) -> list[Path]:
     return sorted(p for p in found if not p.name.startswith(("_", ".")))
 
 
-def lf_scope(store: Store, task: Task, relations) -> Scope:
+def lf_scope(store: Store, task: Task, layout: EntityLayout, relations) -> Scope:
     """What the task's LFs may see, with DuckDB's own list of functions that change from call to call."""
     stability = dict.fromkeys(["VOLATILE", "CONSISTENT_WITHIN_QUERY"], frozenset())
     for kind, names in store.rows(
         "SELECT stability, list(DISTINCT function_name) FROM duckdb_functions() WHERE stability IS NOT NULL AND internal GROUP BY 1"
     ):
         stability[kind] = frozenset(n.casefold() for n in names)
-    gold = None
-    if task.gold:
-        relation = task.gold.relation.casefold().split(".")[-1]
-        gold = (relation, task.gold.label.casefold())
-    return Scope(relations, stability["VOLATILE"], stability["CONSISTENT_WITHIN_QUERY"], gold)
+    return Scope(relations, stability["VOLATILE"], stability["CONSISTENT_WITHIN_QUERY"], _gold_relation(task, layout, relations))
+
+
+def _gold_relation(task: Task, layout: EntityLayout, relations) -> GoldRelation | None:
+    if not task.gold:
+        return None
+    schema, _, name = task.gold.relation.rpartition(".")
+    found = relations.get(((schema or "main").casefold(), name.casefold()))
+    return found and GoldRelation(*found, task.gold.label, any((s.schema, s.relation) == found for s in layout.sources))
 
 
 class Loader:
@@ -75,6 +79,7 @@ class Loader:
     def load(self, extra: Iterable[Statement | PythonLF] = ()) -> LoadedLFs:
         """Everything in lfs/ and what was declared in Python."""
         show_entity(self.store, self.layout, None)
+        hide_gold(self.store, self.scope)
         for path in lf_files(self.project, self.task):
             shown = str(path.relative_to(self.project.root))
             if path.suffix == ".py":
@@ -108,6 +113,9 @@ class Loader:
         return replace(found, location=location(marked, shown))
 
     def _from_sql(self, statement: Statement) -> LabelingFunction:
+        is_duckdb = statement.options.get("dialect", "duckdb").lower() == "duckdb"
+        if is_duckdb:
+            require_syntax(self.store, statement)
         tree, warnings = parse_statement(statement)
         self.loaded.diagnostics += warnings
         volatile = False
@@ -115,14 +123,15 @@ class Loader:
             if problem.severity == "error":
                 raise LFProblem(problem)
             self.loaded.diagnostics.append(problem)
-            volatile = True
-        text = statement.text if statement.options.get("dialect", "duckdb").lower() == "duckdb" else tree.sql("duckdb")
+            volatile = volatile or problem.code == "LF204"
+        text = statement.text if is_duckdb else tree.sql("duckdb")
+        require_one_select(self.store, statement, text)
         columns = bind_text(self.store, statement, text)
         found = replace(shaped(tree, statement, self.layout, self.scope), volatile=volatile)
-        self._check_classes(found, statement)
+        self._check_classes(found, tree, statement)
         return self._completed(found, tree, text, columns, statement)
 
-    def _completed(self, found: LabelingFunction, tree: exp.Expression, text: str, columns: dict[str, str], statement: Statement) -> LabelingFunction:
+    def _completed(self, found: LabelingFunction, tree: exp.Expression, text: str, columns: list[str], statement: Statement) -> LabelingFunction:
         written = meaning(self.store, text, self.synonyms)
         faithful = written is not None and written == meaning(self.store, tree.sql("duckdb"), self.synonyms)
         if found.kind == "predicate" and not (faithful and self._binds(found, statement)):
@@ -138,17 +147,18 @@ class Loader:
         """Does the expression over `entity` bind, and is a condition a condition?"""
         try:
             kind = self.store.connection.execute(f"DESCRIBE SELECT {found.expression.sql('duckdb')} FROM entity").fetchone()[1]
-        except duckdb.Error as error:
-            raise LFProblem(binder_diagnostic(error, statement, "")) from error
+        except duckdb.Error:
+            return False  # it reads something that only the statement as a whole has
         if found.label is not None and kind == "VARCHAR":
             at = place(found.expression, statement)
             raise LFProblem(Diagnostic("LF113", "the condition is text, not true or false", at, "compare it with something", statement.name))
         return True
 
-    def _check_classes(self, found: LabelingFunction, statement: Statement) -> None:
+    def _check_classes(self, found: LabelingFunction, tree: exp.Expression, statement: Statement) -> None:
         self._check_class(found.label, found, statement)
-        if found.label is None and found.expression is not None:
-            for literal in label_literals(found.expression) or ():
+        if found.label is None:
+            votes = found.expression or next((s.unalias() for s in getattr(tree, "selects", ()) if s.alias_or_name.casefold() == "label"), exp.null())
+            for literal in label_literals(votes) or ():
                 if literal.name not in self.task.classes:
                     raise unknown_class(found.name, literal.name, self.task.classes, place(literal, statement))
 

@@ -54,7 +54,7 @@ def _parse(statement: Statement, dialect: str) -> list[exp.Expression | None]:
         found = error.errors[0]
         highlight = found.get("highlight") or ""
         offset = _offset(statement.text, found["line"], found["col"]) - len(highlight) + 1
-        message = found["description"].split(".")[0]
+        message = re.split(r"[.<]", found["description"])[0].strip()
         hint = f'near "{highlight.strip()}"' if highlight.strip() else None
         raise LFProblem(
             Diagnostic("LF101", f"syntax error: {message}", statement.at(max(offset, 0), max(len(highlight), 1)), hint, statement.name)

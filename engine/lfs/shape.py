@@ -7,7 +7,7 @@ from sqlglot import exp
 
 from ..errors import Diagnostic, did_you_mean
 from ..types import EntityLayout, LabelingFunction, SourceLayout
-from .guard import Scope, place
+from .guard import Scope, base_tables, place
 from .header import Statement
 from .parse import LFProblem
 
@@ -46,9 +46,7 @@ def shaped(tree: exp.Expression, statement: Statement, layout: EntityLayout, sco
 
 
 def _reads(tree: exp.Expression, scope: Scope) -> set[str]:
-    ctes = {cte.alias_or_name.casefold() for cte in tree.find_all(exp.CTE)}
-    tables = (t for t in tree.find_all(exp.Table) if isinstance(t.this, exp.Identifier) and (t.db or t.name.casefold() not in ctes))
-    names = (scope.resolve(t) for t in tables)
+    names = (scope.resolve(t) for t in base_tables(tree) if isinstance(t.this, exp.Identifier))
     return {name if schema in ("", "main") else f"{schema}.{name}" for schema, name in names}
 
 
@@ -71,13 +69,26 @@ def _row_source(tree: exp.Expression, layout: EntityLayout, scope: Scope) -> Sou
     table = (tree.args.get("from_") or exp.From()).this
     if not isinstance(table, exp.Table) or not isinstance(table.this, exp.Identifier) or any(table.args.get(p) for p in ("sample", "pivots", "joins", "laterals")):
         return None
+    if isinstance(table.args.get("alias"), exp.TableAlias) and table.args["alias"].columns:
+        return None  # its columns have other names than in `entity`
     inner = [node for part in (*tree.selects, tree.args.get("where")) if part is not None for node in part.walk()]
     if any(isinstance(node, (exp.Query, exp.Window, exp.AggFunc, exp.Unnest, exp.Explode, exp.Lambda)) for node in inner):
         return None
     schema, name = scope.resolve(table)
-    if not schema:
-        return "entity"
-    return next((s for s in layout.sources if (s.schema, s.relation) == (schema, name)), None)
+    source = next((s for s in layout.sources if (s.schema, s.relation) == (schema, name)), None) if schema else "entity"
+    return source if source is not None and _hands_through(tree, source) else None
+
+
+def _hands_through(tree: exp.Select, source: SourceLayout | str) -> bool:
+    """Is every key column in the result the source's own, and no other column called like one of its columns?"""
+    keys = {"entity_id"} if isinstance(source, str) else {k.casefold() for k in source.modality.key}
+    for each in tree.selects:
+        star = each if isinstance(each, exp.Star) else each.this if isinstance(each, exp.Column) else None
+        if isinstance(star, exp.Star) and any(star.args.get(part) for part in ("except_", "replace", "rename")):
+            return False
+        if each.alias_or_name.casefold() in keys and not (isinstance(each.unalias(), exp.Column) and each.unalias().name.casefold() == each.alias_or_name.casefold()):
+            return False
+    return True
 
 
 def _row_expression(tree: exp.Select, statement: Statement, layout: EntityLayout, source: SourceLayout | str) -> exp.Expression:

@@ -30,14 +30,26 @@ def score(model, youtube):
     return accuracy(model.fit(patterns).predict(seen)[inverse], gold, seen.covered[inverse])
 
 
+def f1(model, votes):
+    """F1 of SPAM on all rows, ties at half credit."""
+    patterns, seen, inverse, gold = votes
+    p = model.fit(patterns).predict(seen)[inverse, 1]
+    called = np.where(np.abs(p - 0.5) < 1e-5, 0.5, p > 0.5)
+    return 2 * called[gold == 1].sum() / (called.sum() + (gold == 1).sum())
+
+
 def test_majority_vote_is_the_published_one(youtube):
     assert score(label_model("majority"), youtube) == pytest.approx(0.841, abs=0.0006)
 
 
-def test_auto_chooses_em_and_is_not_below_majority_vote(youtube):
+def test_plain_em_gets_the_published_score(youtube):
+    assert score(label_model("dawid_skene"), youtube) == pytest.approx(0.862, abs=0.0006)
+
+
+def test_auto_is_not_below_majority_vote(youtube):
     auto = label_model("auto")
-    assert score(auto, youtube) == pytest.approx(0.862, abs=0.0006)
-    assert auto.chosen_ == "dawid_skene"
+    assert score(auto, youtube) >= score(label_model("majority"), youtube)
+    assert auto.chosen_ == "multinomial"
 
 
 def test_abstain_as_missing_collapses_and_says_so(youtube):
@@ -51,5 +63,6 @@ def test_em_loses_the_rare_class_of_sms_and_auto_does_not():
     sms = loaded("wrench_sms")
     plain, auto = label_model("dawid_skene"), label_model("auto")
     assert score(plain, sms) < 0.9 and any(w.startswith("LM207") for w in plain.warnings_)
-    assert score(auto, sms) == score(label_model("majority"), sms)
-    assert auto.chosen_ == "majority_soft" and "lost SPAM" in auto.reason_
+    assert f1(auto, sms) > f1(label_model("majority"), sms) + 0.03
+    assert score(auto, sms) > score(label_model("majority"), sms) - 0.01  # one row of 192
+    assert auto.chosen_ == "multinomial"
