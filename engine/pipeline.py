@@ -9,7 +9,7 @@ from typing import Callable, Iterable
 
 from . import __version__
 from .errors import ConfigError, Diagnostic, LFError, StoreError, did_you_mean
-from .features import build_entities, build_gold, entity_layout, gold_fingerprint, relations, source_fingerprint
+from .features import build_entities, build_gold, entity_changes, entity_layout, gold_fingerprint, relations, source_fingerprint
 from .labelling import Labelling, fit_labels
 from .lfs import LoadedLFs, lf_scope, load_lfs, register_row_functions, run_row_tests, show_entity
 from .state import RunRecord, digest, fingerprint_of, recorded, remember
@@ -42,6 +42,8 @@ class RunResult:
     evaluations: list[Evaluation] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     labelling: Labelling | None = None
+    queries: list[tuple[str, str]] = field(default_factory=list)
+    """(relation, the SQL that built it) of everything built, in order."""
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -66,7 +68,7 @@ def check(project: Project, task: Task, extra: Iterable = ()) -> LoadedLFs:
         types = {"entity": layout.columns} | {
             name if schema == "main" else f"{schema}.{name}": store.columns(f'warehouse."{schema}"."{name}"') for schema, name in relations(store).values()
         }
-        loaded.n_tests_passed, problems = run_row_tests(project, store, loaded.lfs, layout, types)
+        loaded.n_tests_passed, problems = run_row_tests(project, task, loaded.lfs, layout, types)
         loaded.diagnostics += problems
         return loaded
 
@@ -98,12 +100,15 @@ def plan(project: Project, task: Task, options: RunOptions = RunOptions()) -> Ru
         result = RunResult(diagnostics=loaded.diagnostics)
         result.steps = [fingerprints.step("entity"), fingerprints.step("gold_label")]
         show_entity(store, layout, task.name)
-        votes = plan_votes(store, task, loaded.lfs, _selected(options, loaded), options.full, stale_entities=result.steps[0].done)
+        coming = entity_changes(store, task, layout) if result.steps[0].done else 0
+        entity = f"({layout.query.sql('duckdb')})"
+        votes = plan_votes(store, task, loaded.lfs, _selected(options, loaded), options.full, coming, entity)
         result.evaluations = votes.evaluations
         result.steps.append(Step("votes", not votes.nothing_to_do, votes.reason))
         upstream = any(step.done for step in result.steps)
         for output in ("vote_pattern", "label_model", "lf_summary"):
-            result.steps.append(Step(output, True, "votes or gold change") if upstream else fingerprints.step(output))
+            result.steps.append(Step(output, True, REASONS[output]) if upstream else fingerprints.step(output))
+            upstream = upstream or result.steps[-1].done
         return result
 
 
@@ -166,6 +171,7 @@ def run(project: Project, task: Task, options: RunOptions = RunOptions(), listen
         with recorded(store, "run", task.name) as record:
             job = _Job(store, project, task, options, listen, record)
             job.run()
+            job.result.queries = store.built
         listen(Event("publish", f"publishing {project.published.name}"))
         publish(store, project.published)
         return job.result

@@ -21,14 +21,14 @@ def train(project, task, form, log, method, seed) -> None:
     with workspace(project, task) as ws:
         with Progress(form, log) as progress:
             training = ws.train(method, seed=seed, listen=progress)
-        show(_metrics(training.metrics), form)
+        show(metrics_table(training.metrics), form)
         if form == "table":
             complain(training.diagnostics)
             click.echo(f"model {training.model_id} ({training.method}) reads {', '.join(f'{f.name} ({f.kind})' for f in training.features.features)}")
             click.echo(f"artefact {training.artefact.relative_to(ws.project.root)}; next: groundswell predict --from NEW_ROWS.parquet")
 
 
-def _metrics(rows: list[dict]):
+def metrics_table(rows: list[dict]):
     """Metrics with one column per metric, one row per split (and modality where there are several)."""
     import pyarrow as pa
 

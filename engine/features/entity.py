@@ -178,7 +178,7 @@ def build_entities(store: Store, task: Task, layout: EntityLayout) -> int:
         store.create(task.name, "entity_new", layout.query)
         _require_unique_keys(store, task, schema)
         _require_splits(store, task, schema)
-        changed = _changed_rows(store, task, schema)
+        changed = _changed_rows(store, task, f"{schema}.entity_new")
         store.execute(f"CREATE TABLE IF NOT EXISTS {schema}.entity_change (entity_id {layout.key_type})")
         if changed is None:
             store.execute(f"CREATE OR REPLACE TABLE {schema}.entity_change AS SELECT CAST(NULL AS {layout.key_type}) AS entity_id")
@@ -189,17 +189,24 @@ def build_entities(store: Store, task: Task, layout: EntityLayout) -> int:
         return store.value(f"SELECT count(*) FROM {schema}.entity")
 
 
-def _changed_rows(store: Store, task: Task, schema: str) -> str | None:
-    """A query for the ids that are new, changed or gone; None when all must be taken."""
+def entity_changes(store: Store, task: Task, layout: EntityLayout) -> int | None:
+    """How many rows of `entity` a build would find new, changed or gone; None when all must be taken."""
+    query = _changed_rows(store, task, f"({layout.query.sql('duckdb')})")
+    return None if query is None else store.value(f"SELECT count(*) FROM ({query})")
+
+
+def _changed_rows(store: Store, task: Task, new: str) -> str | None:
+    """A query for the ids that are new, changed or gone in the relation `new`; None when all must be taken."""
+    schema = exp.to_identifier(task.name, quoted=True).sql("duckdb")
     if not store.has_table(task.name, "entity") or not store.has_table(task.name, "vote_code"):
         return None
-    if store.columns(f"{schema}.entity") != store.columns(f"{schema}.entity_new"):
+    if store.columns(f"FROM {schema}.entity") != store.columns(f"FROM {new}"):
         return None
     query = (
-        f"SELECT n.entity_id FROM {schema}.entity_new AS n LEFT JOIN {schema}.entity AS o USING (entity_id) "
-        f"WHERE hash(n) IS DISTINCT FROM hash(o) UNION ALL SELECT entity_id FROM {schema}.entity ANTI JOIN {schema}.entity_new USING (entity_id)"
+        f"SELECT n.entity_id FROM {new} AS n LEFT JOIN {schema}.entity AS o USING (entity_id) "
+        f"WHERE hash(n) IS DISTINCT FROM hash(o) UNION ALL SELECT entity_id FROM {schema}.entity ANTI JOIN {new} AS n USING (entity_id)"
     )
-    share = store.value(f"SELECT (SELECT count(*) FROM ({query})) > {CHANGED_SHARE} * (SELECT count(*) FROM {schema}.entity_new)")
+    share = store.value(f"SELECT (SELECT count(*) FROM ({query})) > {CHANGED_SHARE} * (SELECT count(*) FROM {new})")
     return None if share else query
 
 

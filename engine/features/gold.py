@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def gold_fingerprint(store: Store, project: Project, task: Task, layout: EntityL
     """An order-free hash of the warehouse's gold, and the text of the answer files."""
     query = gold_query(store, task, layout)
     warehouse = "" if query is None else str(store.rows(f"SELECT count(*), CAST(sum(hash(entity_id, label)) AS VARCHAR) FROM ({query.sql('duckdb')})"))
-    return "|".join([warehouse, *(p.name + ":" + p.read_text(encoding="utf-8") for p in answer_files(project))])
+    return "|".join([warehouse, *(p.name + ":" + p.read_bytes().hex() for p in answer_files(project))])
 
 
 def build_gold(store: Store, project: Project, task: Task, layout: EntityLayout) -> list[Diagnostic]:
@@ -50,7 +51,7 @@ def build_gold(store: Store, project: Project, task: Task, layout: EntityLayout)
     Raises ConfigError CFG113 for a label that is no class, CFG114 for an entity with two gold labels, CFG115 for an answer
     file that cannot be read.
     """
-    answers = _answers(project, task, layout)
+    answers = _answers(store, project, task, layout)
     query = gold_query(store, task, layout)
     warehouse = query.sql("duckdb") if query is not None else f"SELECT CAST(NULL AS {layout.key_type}) AS entity_id, CAST(NULL AS VARCHAR) AS label LIMIT 0"
     store.connection.register("__answers", answers)
@@ -90,16 +91,36 @@ def _checked(store: Store, task: Task) -> list[Diagnostic]:
     return [Diagnostic("CFG201", f"task {task.name}: {unknown:,} gold labels are for keys that no modality has; left out", hint="check gold key and the modality's relation")]
 
 
-def _answers(project: Project, task: Task, layout: EntityLayout) -> pa.Table:
+def _text(path: Path, shown: str) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError("CFG115", f"{shown} is not UTF-8: byte {error.start}", location=Location(shown, 1, source=""), hint="save the file as UTF-8") from error
+
+
+def _require_keys(store: Store, answers: list[dict], layout: EntityLayout) -> None:
+    """Raise ConfigError CFG115 for a key that cannot be one, at its line."""
+    keys = pa.table({"key": pa.array([a["key"] for a in answers], pa.string()), "place": pa.array(range(len(answers)), pa.int64())})
+    store.connection.register("__keys", keys)
+    try:
+        wrong = store.rows(f"SELECT key, place FROM __keys WHERE TRY_CAST(key AS {layout.key_type}) IS NULL ORDER BY place LIMIT 1")
+    finally:
+        store.connection.unregister("__keys")
+    if wrong:
+        shown, line = answers[wrong[0][1]]["at"]
+        raise ConfigError("CFG115", f'{shown}: "{wrong[0][0] or ""}" is not a key ({layout.key_type})', location=Location(shown, line), hint="keys look like those of the modality")
+
+
+def _answers(store: Store, project: Project, task: Task, layout: EntityLayout) -> pa.Table:
     found: list[dict] = []
     for path in answer_files(project):
         shown = f"gold/{path.name}"
-        with open(path, encoding="utf-8", newline="") as handle:
-            reader = csv.DictReader(handle)
-            if not {"key", "label"} <= set(reader.fieldnames or ()):
-                raise ConfigError("CFG115", f"{shown} needs the columns {', '.join(ANSWER_COLUMNS)}", location=Location(shown, 1))
-            found += [_answer(row, shown, reader.line_num, len(found) + i) for i, row in enumerate(reader, start=1)]
+        reader = csv.DictReader(io.StringIO(_text(path, shown)))
+        if not {"key", "label"} <= set(reader.fieldnames or ()):
+            raise ConfigError("CFG115", f"{shown} needs the columns {', '.join(ANSWER_COLUMNS)}", location=Location(shown, 1))
+        found += [_answer(row, shown, reader.line_num, len(found) + i) for i, row in enumerate(reader, start=1)]
     wanted = [a for a in found if a["task"] in (None, "", task.name)]
+    _require_keys(store, wanted, layout)
     fields = {"key": pa.string(), "label": pa.string(), "source": pa.string(), "annotated_at": pa.timestamp("us", "UTC"), "turn": pa.int64()}
     return pa.table({name: pa.array([a[name] for a in wanted], kind) for name, kind in fields.items()})
 
@@ -109,6 +130,8 @@ def _answer(row: dict, shown: str, line: int, turn: int) -> dict:
         at = datetime.fromisoformat(row["annotated_at"]) if row.get("annotated_at") else None
     except ValueError as error:
         raise ConfigError("CFG115", f'{shown}: "{row["annotated_at"]}" is not a time', location=Location(shown, line), hint="e.g. 2026-01-31T12:00:00+00:00") from error
+    if not row["label"]:
+        raise ConfigError("CFG115", f"{shown}: an answer without a label", location=Location(shown, line), hint="delete the line")
     if at is not None and at.tzinfo is None:
         at = at.replace(tzinfo=timezone.utc)
-    return {"key": row["key"], "label": row["label"], "source": row.get("annotator") or shown, "annotated_at": at, "turn": turn, "task": row.get("task")}
+    return {"key": row["key"], "label": row["label"], "source": row.get("annotator") or shown, "annotated_at": at, "turn": turn, "task": row.get("task"), "at": (shown, line)}

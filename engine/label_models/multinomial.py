@@ -26,7 +26,7 @@ class Multinomial(LabelModel):
     length instead of the class. An LF that abstains adds nothing. Works for LFs of one and of several classes.
 
     steps   EM steps from majority vote (default 1). More steps fit better where LFs are independent given the class, and
-            drift away where they are not: see tests/benchmarks/label_models.py --one-sided
+            drift away where they are not: see tests/benchmarks/one_sided.py
     Pseudo-counts: prior_smoothing on each class, smoothing_right on phi_y[j, y], smoothing on phi_y[j, v].
     Gold entities count with their known class in the M step.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import duckdb
 from sqlglot import exp
 
 from ..errors import Diagnostic, did_you_mean
-from ..store import Store
+from ..store import Store, error_detail
 from ..types import EntityLayout, LabelingFunction
 from .guard import Scope
 from .header import Statement
@@ -103,18 +102,6 @@ def binder_diagnostic(error: duckdb.Error, statement: Statement, text: str, code
     if "INTERNAL" in detail.get("exception_type", ""):
         message = "DuckDB cannot bind this statement"
     return Diagnostic(code, _tidied(message), at, near, statement.name)
-
-
-def error_detail(error: duckdb.Error) -> dict[str, str]:
-    """DuckDB's structured error (errors_as_json), or its text under the same keys."""
-    text = str(error)
-    start = text.find("{")
-    if start >= 0:
-        try:
-            return json.loads(text[start:])
-        except json.JSONDecodeError:
-            pass
-    return {"exception_message": re.sub(r"^[A-Za-z ]+ Error: ", "", text)}
 
 
 def _location(detail: dict[str, str], statement: Statement, text: str, name: str):

@@ -109,8 +109,11 @@ class Loader:
             found = row_function(marked, self.layout, shown)
             self._check_class(found.label, found)
             return replace(found, meaning=self._fingerprinted(found, found.meaning))
-        found = self._from_sql(ibis_statement(marked, self.store, self.layout, shown, path))
-        return replace(found, location=location(marked, shown))
+        statement = ibis_statement(marked, self.store, self.layout, shown, path)
+        try:
+            return replace(self._from_sql(statement), location=location(marked, shown))
+        except LFProblem as problem:  # its place is one in the compiled SQL, which nobody wrote
+            raise LFProblem(replace(problem.diagnostic, location=location(marked, shown))) from problem
 
     def _from_sql(self, statement: Statement) -> LabelingFunction:
         is_duckdb = statement.options.get("dialect", "duckdb").lower() == "duckdb"

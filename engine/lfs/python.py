@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
 import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Callable
 
 from sqlglot import exp
@@ -60,26 +60,27 @@ def lf(
 
 def read_python(path: Path, shown: str) -> tuple[list[PythonLF], list[Diagnostic]]:
     """The marked functions of one file; LF121 when it cannot be imported."""
-    spec = importlib.util.spec_from_file_location(f"_groundswell_lfs_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickling inside user code look their module up
+    module = ModuleType(f"_groundswell_lfs_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses and pickling inside user code look their module up
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        return [], [python_problem(error, shown, path, None)]
+        exec(compile(path.read_bytes(), str(path), "exec"), vars(module))  # never from __pycache__: an edit counts at once
+    except (Exception, SystemExit) as error:
+        return [], [python_problem(error, Location(shown, 1), path, None)]
     finally:
-        sys.modules.pop(spec.name, None)
+        sys.modules.pop(module.__name__, None)
     return [value for value in vars(module).values() if isinstance(value, PythonLF)], []
 
 
-def python_problem(error: Exception, shown: str, path: Path, lf_name: str | None) -> Diagnostic:
-    """LF121: user code raised; the place is its innermost line in the user's file."""
+def python_problem(error: BaseException, at: Location, path: Path, lf_name: str | None) -> Diagnostic:
+    """LF121: user code raised; the place is its innermost line in the user's file, else `at`."""
     if isinstance(error, SyntaxError):
-        line = error.lineno or 1
+        lines = [error.lineno or 1]
     else:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-        line = frames[-1].lineno if frames else 1
-    return Diagnostic("LF121", f"{type(error).__name__}: {error}", Location(shown, line), "Python LFs must import and compile cleanly", lf_name)
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    message = (str(error).splitlines() or [""])[0]
+    at = Location(at.path, lines[-1] or 1) if lines else at
+    return Diagnostic("LF121", f"{type(error).__name__}: {message}", at, "Python LFs must import and compile cleanly", lf_name)
 
 
 def source_of(marked: PythonLF, layout: EntityLayout, shown: str) -> SourceLayout | None:
@@ -110,10 +111,12 @@ def ibis_statement(marked: PythonLF, store: Store, layout: EntityLayout, shown: 
     table = ibis.table({c: DuckDBType.from_string(kind) for c, kind in columns.items()}, name=source.relation if source else "entity")
     try:
         vote = marked.function(table)
+        if not isinstance(vote, ibis.Value):
+            raise TypeError(f"returns {type(vote).__name__}, not a column expression")
         query = table.filter(vote).select(keys) if marked.label is not None else table.select(*keys, label=vote)
         text = store.ibis.compiler.to_sqlglot(query).sql("duckdb", pretty=True)
     except Exception as error:
-        raise LFProblem(python_problem(error, shown, path, marked.name)) from error
+        raise LFProblem(python_problem(error, location(marked, shown), path, marked.name)) from error
     options = {"tags": " ".join(marked.tags)} | ({"owner": marked.owner} if marked.owner else {})
     return Statement(marked.name, marked.label, text, shown, marked.function.__code__.co_firstlineno, options)
 
@@ -127,7 +130,7 @@ def row_function(marked: PythonLF, layout: EntityLayout, shown: str) -> Labeling
         if column.casefold() not in carried:
             raise LFProblem(Diagnostic("LF102", f'column "{column}" does not exist', at, did_you_mean(column, carried), marked.name))
     code = inspect.getsource(marked.function)
-    version = hashlib.sha256(code.encode()).hexdigest()[:16]
+    version = hashlib.sha256(f"{marked.name}\n{code}".encode()).hexdigest()[:16]
     udf = RowFunction(f"gs_row_{version}", marked.function, marked.columns, version)
     arguments = [carried[c.casefold()].copy() for c in marked.columns]
     expression = exp.Anonymous(this=udf.name, expressions=arguments)

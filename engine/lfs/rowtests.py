@@ -18,8 +18,8 @@ import yaml
 from sqlglot import exp
 
 from ..errors import Diagnostic, Location, did_you_mean
-from ..store import Store
-from ..types import EntityLayout, LabelingFunction, Project, SourceLayout
+from ..store import Store, scratch
+from ..types import EntityLayout, LabelingFunction, Project, SourceLayout, Task
 
 CASE_KEYS = {"lf", "given", "expect", "name"}
 
@@ -29,7 +29,7 @@ def test_files(project: Project) -> list[Path]:
     return sorted(p for suffix in ("*.yaml", "*.yml") for p in (project.root / "tests").glob(suffix))
 
 
-def run_row_tests(project: Project, store: Store, lfs: list[LabelingFunction], layout: EntityLayout, types: Mapping[str, Mapping[str, str]]) -> tuple[int, list[Diagnostic]]:
+def run_row_tests(project: Project, task: Task, lfs: list[LabelingFunction], layout: EntityLayout, types: Mapping[str, Mapping[str, str]]) -> tuple[int, list[Diagnostic]]:
     """How many cases passed, and what is wrong with the others (LF123).
 
     types  relation -> column -> DuckDB type, of every warehouse relation: the rows given are read with these types
@@ -39,7 +39,7 @@ def run_row_tests(project: Project, store: Store, lfs: list[LabelingFunction], l
     for path in test_files(project):
         shown = str(path.relative_to(project.root))
         for case, line, wrong in _cases(path, shown):
-            problem = wrong or _failure(case, by_name, layout, types, project, Location(shown, line))
+            problem = wrong or _failure(case, by_name, task.classes, layout, types, project, Location(shown, line))
             problems += [problem] if problem else []
             passed += problem is None
     return passed, problems
@@ -62,7 +62,7 @@ def _cases(path: Path, shown: str):
 
 
 def _malformed(case: Any, at: Location) -> Diagnostic | None:
-    if not isinstance(case, dict) or not {"lf", "given", "expect"} <= case.keys():
+    if not isinstance(case, dict) or not {"lf", "given", "expect"} <= case.keys() or not isinstance(case["lf"], str):
         return Diagnostic("LF123", "a case needs lf, given and expect", at, "- lf: name, given: {relation: [rows]}, expect: {key: label}")
     if unknown := next((k for k in case if k not in CASE_KEYS), None):
         return Diagnostic("LF123", f'unknown key "{unknown}" in a case', at, did_you_mean(str(unknown), CASE_KEYS))
@@ -71,7 +71,7 @@ def _malformed(case: Any, at: Location) -> Diagnostic | None:
     return None
 
 
-def _failure(case: dict, lfs: dict[str, LabelingFunction], layout: EntityLayout, types, project: Project, at: Location) -> Diagnostic | None:
+def _failure(case: dict, lfs: dict[str, LabelingFunction], classes: tuple[str, ...], layout: EntityLayout, types, project: Project, at: Location) -> Diagnostic | None:
     lf = lfs.get(case["lf"])
     if lf is None:
         return Diagnostic("LF123", f'tests an LF "{case["lf"]}" that is not there or has errors', at, did_you_mean(str(case["lf"]), lfs), case["lf"])
@@ -80,6 +80,8 @@ def _failure(case: dict, lfs: dict[str, LabelingFunction], layout: EntityLayout,
     except (duckdb.Error, _BadCase) as error:
         return Diagnostic("LF123", f"{lf.name}: {str(error).splitlines()[0]}", at, "given rows have the columns of the warehouse relation", lf.name)
     expected = {str(key): label for key, label in case["expect"].items()}
+    if wrong := next((label for label in expected.values() if label is not None and label not in classes), None):
+        return Diagnostic("LF123", f'{lf.name}: expects "{wrong}", which is not a class', at, did_you_mean(str(wrong), classes), lf.name)
     wrong = [f"{key}: expected {label or 'abstain'}, voted {votes.get(key) or 'abstain'}" for key, label in expected.items() if votes.get(key) != label]
     return Diagnostic("LF123", f"{lf.name}: {'; '.join(wrong)}", at, "mend the LF or the case", lf.name) if wrong else None
 
@@ -90,14 +92,14 @@ class _BadCase(Exception):
 
 def _votes(lf: LabelingFunction, given: dict, layout: EntityLayout, types, project: Project) -> dict[str, str]:
     """Key (as text) -> label: the LF's votes on the given rows, in a database that holds nothing else."""
-    with duckdb.connect(":memory:") as connection:
-        connection.execute(f"SET TimeZone = '{project.timezone}'")
+    for relation, rows in given.items():
+        if relation not in types:
+            raise _BadCase(f'there is no relation "{relation}" in the warehouse')
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise _BadCase(f"{relation}: the rows are a list of {{column: value}}")
+    with scratch(project) as store:
         for relation, columns in types.items():
-            _table(connection, relation, columns, given.get(relation) or [])
-        for relation in given:
-            if relation not in types:
-                raise _BadCase(f'there is no relation "{relation}" in the warehouse')
-        store = Store(connection, None)
+            _table(store, relation, columns, given.get(relation, []))
         if lf.kind == "relation":
             key = " || '|' || ".join(f"CAST({_quoted(k)} AS VARCHAR)" for k in lf.key)
             label = _text(lf.label) if lf.label else "CAST(label AS VARCHAR)"
@@ -107,7 +109,7 @@ def _votes(lf: LabelingFunction, given: dict, layout: EntityLayout, types, proje
 
             register_row_functions(store, [lf], layout)
             query = _local_query(lf, layout)
-        return {key: label for key, label in connection.execute(query).fetchall() if label is not None}
+        return {key: label for key, label in store.rows(query) if label is not None}
 
 
 def _local_query(lf: LabelingFunction, layout: EntityLayout) -> str:
@@ -137,17 +139,20 @@ def _over_source(expression: exp.Expression, source: SourceLayout) -> exp.Expres
     return exp.Paren(this=expression.copy()).transform(replaced).this
 
 
-def _table(connection: duckdb.DuckDBPyConnection, relation: str, columns: Mapping[str, str], rows: list[dict]) -> None:
+def _table(store: Store, relation: str, columns: Mapping[str, str], rows: list[dict]) -> None:
     by_fold = {c.casefold(): c for c in columns}
     names = ", ".join(f"{_quoted(c)} {kind}" for c, kind in columns.items())
-    connection.execute(f"CREATE TABLE {_quoted(relation)} ({names})")
+    schema, _, name = relation.rpartition(".")
+    target = f"{_quoted(schema or 'main')}.{_quoted(name)}"
+    store.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema or 'main')}")
+    store.execute(f"CREATE TABLE {target} ({names})")
     for row in rows:
-        unknown = next((c for c in row if c.casefold() not in by_fold), None)
+        unknown = next((c for c in row if str(c).casefold() not in by_fold), None)
         if unknown is not None:
             raise _BadCase(f'{relation} has no column "{unknown}"')
-        marks = ", ".join("?" for _ in row)
+        marks = ", ".join(f"$v{i}" for i in range(len(row)))
         into = ", ".join(_quoted(by_fold[c.casefold()]) for c in row)
-        connection.execute(f"INSERT INTO {_quoted(relation)} ({into}) VALUES ({marks})", list(row.values()))
+        store.execute(f"INSERT INTO {target} ({into}) VALUES ({marks})", {f"v{i}": value for i, value in enumerate(row.values())})
 
 
 def _quoted(name: str) -> str:

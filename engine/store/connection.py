@@ -32,6 +32,8 @@ class Store:
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path | None):
         self.connection = connection
         self.path = path
+        self.built: list[tuple[str, str]] = []
+        """(relation, query) of every table and view created, in order: what `run -v` prints."""
 
     # -- asking ---------------------------------------------------------------------------------------------------------
 
@@ -96,6 +98,7 @@ class Store:
         """CREATE OR REPLACE TABLE schema.name AS query."""
         text = query.sql("duckdb") if isinstance(query, exp.Expression) else query
         target = exp.table_(name, db=schema, quoted=True).sql("duckdb")
+        self.built.append((f"{schema}.{name}", text))
         self.execute(f"CREATE OR REPLACE TABLE {target} AS {text}", parameters)
 
     def create_from_file(self, schema: str, name: str, **parameters: Any) -> None:
@@ -106,6 +109,7 @@ class Store:
         """CREATE OR REPLACE VIEW schema.name AS query."""
         text = query.sql("duckdb") if isinstance(query, exp.Expression) else query
         target = exp.table_(name, db=schema, quoted=True).sql("duckdb")
+        self.built.append((f"{schema}.{name}", text))
         self.execute(f"CREATE OR REPLACE VIEW {target} AS {text}")
 
     def create_view_from_file(self, schema: str, name: str) -> None:
@@ -215,6 +219,19 @@ def looking(project: Project) -> Iterator[Store]:
             connection.execute(f"USE {CATALOG}")
         _close_sandbox(store, project, warehouse.attach(connection, project))
         yield store
+    finally:
+        connection.close()
+
+
+@contextmanager
+def scratch(project: Project) -> Iterator[Store]:
+    """An empty database in memory, with the project's time zone and the sandbox closed: for row tests."""
+    connection = _connect(project)
+    try:
+        connection.execute(f"SET TimeZone = '{project.timezone}'")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield Store(connection, None)
     finally:
         connection.close()
 

@@ -61,14 +61,14 @@ class VotePlan:
         return not (self.everything or self.rows or self.stale or self.removed)
 
 
-def content_hash(store: Store, lf: LabelingFunction, schema: str, cache: dict[tuple, str]) -> str:
+def content_hash(store: Store, lf: LabelingFunction, entity: str, cache: dict[tuple, str]) -> str:
     """An order-free hash of the columns a relation LF reads: sum of row hashes and the number of rows, per relation."""
     parts = []
     for relation in lf.reads:
         wanted = frozenset(c for r, c in lf.columns if r == relation)
         if (relation, wanted) not in cache:
-            table = _relation(relation, schema)
-            names = [c for c in store.columns(table) if "*" in wanted or c.casefold() in wanted]
+            table = entity if relation == "entity" else _in_warehouse(relation)
+            names = [c for c in store.columns(f"FROM {table}") if "*" in wanted or c.casefold() in wanted]
             hashed = f"sum(hash({', '.join(quoted(n) for n in names)}))" if names else "0"
             n, content = store.rows(f"SELECT count(*), CAST({hashed} AS VARCHAR) FROM {table}")[0]
             cache[relation, wanted] = f"{relation}:{n}:{content}"
@@ -77,17 +77,20 @@ def content_hash(store: Store, lf: LabelingFunction, schema: str, cache: dict[tu
 
 
 def plan_votes(
-    store: Store, task: Task, lfs: Sequence[LabelingFunction], only: set[str] | None = None, full: bool = False, stale_entities: bool = False
+    store: Store, task: Task, lfs: Sequence[LabelingFunction], only: set[str] | None = None, full: bool = False,
+    coming: int | None = 0, entity: str | None = None,
 ) -> VotePlan:
     """What a run would evaluate and why; changes nothing.
 
-    only            LFs asked for by name: the others keep the votes they have
-    stale_entities  `entity` itself is going to change, so that row-local LFs will see new rows
+    only    LFs asked for by name: the others keep the votes they have
+    coming  how many rows of `entity` are going to change before; None: all of them
+    entity  the relation that `entity` is going to be, where it is not built yet
     """
     slots = {s.lf: s for s in stored_slots(store, task.name)}
     rows = _changed_rows(store, task.name)
-    everything = full or not slots or rows is None or _classes_changed(store, task) or not store.has_table(task.name, "vote_code")
-    changed = bool(rows) or stale_entities
+    everything = full or rows is None or coming is None or _classes_changed(store, task) or not store.has_table(task.name, "vote_code")
+    changed = bool(rows) or bool(coming)
+    entity = entity or (table_name(task.name, "entity") if store.has_table(task.name, "entity") else None)
     cache: dict[tuple, str] = {}
     evaluations = []
     for lf in lfs:
@@ -95,16 +98,16 @@ def plan_votes(
         if only is not None and lf.name not in only and not everything:
             evaluations += [Evaluation(lf, slot.fingerprint, ROWS if changed and lf.kind != "relation" else UNCHANGED)] if slot else []
             continue
-        fingerprint = _fingerprint(store, lf, task.name, cache)
+        fingerprint = _fingerprint(store, lf, entity, cache)
         evaluations.append(Evaluation(lf, fingerprint, _reason(lf, fingerprint, slot, everything, changed, full or only is not None)))
     return VotePlan(evaluations, everything, changed, sorted(set(slots) - {lf.name for lf in lfs}))
 
 
-def _fingerprint(store: Store, lf: LabelingFunction, schema: str, cache: dict[tuple, str]) -> str:
+def _fingerprint(store: Store, lf: LabelingFunction, entity: str | None, cache: dict[tuple, str]) -> str:
     """Meaning, and for a relation LF the content of what it reads; row-local LFs follow the changes of `entity` row by row."""
-    if lf.kind != "relation" or not store.has_table(schema, "entity"):
+    if lf.kind != "relation" or entity is None:
         return lf.meaning
-    return f"{lf.meaning}:{hashlib.sha256(content_hash(store, lf, schema, cache).encode()).hexdigest()[:16]}"
+    return f"{lf.meaning}:{hashlib.sha256(content_hash(store, lf, entity, cache).encode()).hexdigest()[:16]}"
 
 
 def _reason(lf: LabelingFunction, fingerprint: str, slot: Slot | None, everything: bool, rows: bool, asked: bool) -> str:
@@ -137,7 +140,5 @@ def _classes_changed(store: Store, task: Task) -> bool:
     return tuple(label for (label,) in store.rows(f"SELECT label FROM {table} ORDER BY position")) != task.classes
 
 
-def _relation(relation: str, schema: str) -> str:
-    if relation == "entity":
-        return table_name(schema, "entity")
+def _in_warehouse(relation: str) -> str:
     return ".".join(["warehouse", *(quoted(p) for p in (relation if "." in relation else f"main.{relation}").split(".", 1))])

@@ -7,7 +7,7 @@ from typing import Sequence
 from sqlglot import exp
 
 from ..errors import Diagnostic, did_you_mean
-from ..store import Store
+from ..store import Store, error_detail
 from ..types import EntityLayout, LabelingFunction, Task
 from .names import quoted, table_name
 
@@ -56,8 +56,9 @@ def class_problem(lf: LabelingFunction, label: str, n: int, classes: Sequence[st
 
 def runtime_problem(lf: LabelingFunction, error: Exception) -> Diagnostic:
     """LF116: the LF bound, but failed on some row."""
-    message = str(error).split("exception_message\":\"")[-1].split("\"")[0].splitlines()[0]
-    return Diagnostic("LF116", f"fails on some row: {message}", lf.location, "TRY_CAST and NULLIF turn bad values into NULL", lf.name)
+    message = error_detail(error)["exception_message"].removeprefix("Python exception occurred while executing the UDF: ").splitlines()[0]
+    hint = "return None to abstain; values may be None" if lf.kind == "python" else "TRY_CAST and NULLIF turn bad values into NULL"
+    return Diagnostic("LF116", f"fails on some row: {message}", lf.location, hint, lf.name)
 
 
 def timeout_problem(lf: LabelingFunction, error: Exception) -> Diagnostic:

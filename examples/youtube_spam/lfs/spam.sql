@@ -10,7 +10,7 @@ FROM comment WHERE regexp_matches(content, '(?i)\bcheck\s?(it |me |this |my |us 
 
 -- lf: my_channel -> spam
 -- tags: keyword
-FROM comment WHERE regexp_matches(content, '(?i)\b(my|our|this) (new |own |youtube |music )*(channel|chanel|page|profile|website|site|blog|videos?|covers?)\b');
+FROM comment WHERE regexp_matches(content, '(?i)\b(my|our) (\w+ )?(channel|chanel|page|profile|website|site|blog|videos?|vids?|covers?|songs?|tracks?)\b');
 
 -- lf: has_link -> spam
 -- tags: regex
@@ -31,3 +31,7 @@ FROM comment WHERE regexp_matches(content, '(?i)\b(follow|visit|join|vote|share|
 -- lf: own_music -> spam
 -- tags: keyword
 FROM comment WHERE regexp_matches(content, '(?i)\b(i am|im|i''m|we are|i&#39;m) (a |an |the )?(\w+ )?(rapper|singer|artist|producer|band|musician|dj|youtuber)\b|\bmy (first|new|latest) (song|rap|video|track)\b');
+
+-- lf: very_long -> spam
+-- tags: length
+FROM comment WHERE length(content) > 280;

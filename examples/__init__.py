@@ -1,0 +1,1 @@
+"""Projects to copy; `tickets` is the world of `groundswell demo`."""
