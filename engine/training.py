@@ -204,8 +204,10 @@ def predict_new(project: Project, task: Task, source: str, target: Path, listen:
 
         key = _keyed(pa.RecordBatch.from_pylist([], schema=rows.schema), modality.key).schema.field("entity_id").type
         result = prediction_schema(key)
-        named = pa.RecordBatchReader.from_batches(result, scored())
-        write_table(named, str(target))
+        name = modality.key[0] if len(modality.key) == 1 and "entity_id" not in rows.schema.names else "entity_id"
+        shown = pa.schema([f.with_name(name) if f.name == "entity_id" else f for f in result])
+        named = (pa.RecordBatch.from_arrays(batch.columns, schema=shown) for batch in scored())
+        write_table(pa.RecordBatchReader.from_batches(shown, named), str(target))
         return counted["n"]
 
 
