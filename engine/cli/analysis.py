@@ -15,10 +15,11 @@ from .options import format_option, project_options, workspace
 def summary(project: str, task: str | None, form: str, sort: str) -> None:
     """One row per LF: polarity, coverage, overlaps, conflicts, accuracy."""
     with workspace(project, task) as ws:
-        table = ws.store.arrow(f'FROM "{ws.task.name}".lf_summary')
-        if sort not in table.column_names:
-            raise click.BadParameter(f"no column {sort}; there is {', '.join(table.column_names)}", param_hint="--sort")
-        show(table.sort_by([(sort, "ascending" if sort == "lf" else "descending")]), form)
+        known = ws.store.columns(f'FROM "{ws.task.name}".lf_summary')
+        if sort not in known:
+            raise click.BadParameter(f"no column {sort}; there is {', '.join(known)}", param_hint="--sort")
+        order = "lf" if sort == "lf" else f'"{sort}" DESC NULLS LAST, lf'
+        show(ws.store.arrow(f'FROM "{ws.task.name}".lf_summary ORDER BY {order}'), form)
         if form == "table":
             label_model_line(ws)
             click.echo("next: groundswell show LF --wrong · groundswell coverage · groundswell pairs")
@@ -39,7 +40,7 @@ def label_model_line(ws) -> None:
 @click.command()
 @project_options
 @format_option
-@click.option("-n", default=20, show_default=True, help="Pairs to show (table only): most conflicts first.")
+@click.option("-n", type=click.IntRange(min=0), default=20, show_default=True, help="Pairs to show (table only): most conflicts first.")
 def pairs(project: str, task: str | None, form: str, n: int) -> None:
     """One row per pair of LFs: how often they meet, agree, conflict."""
     with workspace(project, task) as ws:
@@ -66,7 +67,7 @@ def coverage(project: str, task: str | None, form: str) -> None:
 @click.option("--right", is_flag=True, help="Only rows where gold agrees.")
 @click.option("--conflicts", metavar="LF2", help="Rows where LF2 votes for another class.")
 @click.option("--uncovered", is_flag=True, help="Rows no LF votes on.")
-@click.option("-n", default=10, show_default=True, help="How many rows.")
+@click.option("-n", type=click.IntRange(min=0), default=10, show_default=True, help="How many rows.")
 @project_options
 @format_option
 def show_verb(lf, wrong, right, conflicts, uncovered, n, project, task, form) -> None:

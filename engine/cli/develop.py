@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from .console import Progress, complain, show_rows
-from .options import format_option, log_option, project_options, verbose_option, workspace
+from .options import format_option, log_option, project_options, workspace
 
 
 @click.command()
@@ -23,7 +24,8 @@ def init(db: str, table: str, key: str, classes: str, gold: str | None, project:
 
     folder = Path(project)
     folder.mkdir(parents=True, exist_ok=True)
-    made = scaffold(folder, db, table, key, tuple(c.strip() for c in classes.split(",") if c.strip()), gold)
+    warehouse = os.path.relpath(db, folder) if Path(db).exists() else db
+    made = scaffold(folder, warehouse, table, key, tuple(c.strip() for c in classes.split(",") if c.strip()), gold)
     click.echo(f"{table}: {made.n_rows:,} rows, classes {', '.join(made.classes)}")
     click.echo(f"wrote {', '.join(made.files)}")
     click.echo("next: edit lfs/rules.sql (one SQL condition per rule, a header above each), then groundswell check")
@@ -86,29 +88,25 @@ def plan(project: str, task: str | None, form: str, explain: bool, select: tuple
 @click.command()
 @project_options
 @log_option
-@verbose_option
 @click.option("--select", multiple=True, metavar="NAME+", help="Evaluate only these LFs (and what depends on them).")
 @click.option("--full", is_flag=True, help="Evaluate everything again.")
 @click.option("--keep-going", is_flag=True, help="Go on with healthy LFs when others have errors (the exit code is still 1).")
 @click.option("--seed", type=int, help="Seed of the label model (default: from groundswell.toml).")
-def run(project, task, log, verbose, select, full, keep_going, seed) -> int:
+def run(project, task, log, select, full, keep_going, seed) -> int:
     """Evaluate what changed, fit the label model, publish groundswell.duckdb."""
     with workspace(project, task) as ws, Progress(log=log) as progress:
         result = ws.run(select=select, full=full, keep_going=keep_going, seed=seed, listen=progress)
         progress.__exit__()
         complain(result.diagnostics)
-        _report(ws, result, verbose)
+        _report(ws, result)
     return 1 if result.errors else 0
 
 
-def _report(ws, result, verbose: bool) -> None:
+def _report(ws, result) -> None:
     show_rows(["step", "action", "reason", "seconds"], [[s.output, "built" if s.done else "kept", s.reason, round(s.seconds, 2)] for s in result.steps])
     changed = [e for e in result.evaluations if e.reason != "unchanged"]
     if changed and len(changed) < len(result.evaluations):
         click.echo("evaluated: " + ", ".join(f"{e.lf.name} ({e.reason})" for e in changed))
-    if verbose:
-        for title, sql in result.queries:
-            click.echo(f"-- {title}\n{sql}\n")
     labelling_lines(ws)
     click.echo(f"published {ws.project.published.name}: any DuckDB client can read it")
     click.echo("next: groundswell summary")

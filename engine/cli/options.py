@@ -10,7 +10,10 @@ from .console import FORMATS
 
 
 def project_options(function: Callable) -> Callable:
-    """--project and --task."""
+    """--project, --task and -v."""
+    function = click.option(
+        "-v", "--verbose", is_flag=True, expose_value=False, is_eager=True, callback=_print_sql, help="Print the exact SQL that is run, to stderr."
+    )(function)
     function = click.option("--task", metavar="NAME", help="The task (default: the only one).")(function)
     return click.option("--project", metavar="DIR", default=".", show_default="here", help="The project's folder.")(function)
 
@@ -25,9 +28,13 @@ def log_option(function: Callable) -> Callable:
     return click.option("--log", type=click.Choice(("auto", "json")), default="auto", help="Progress for people, or as JSON lines.")(function)
 
 
-def verbose_option(function: Callable) -> Callable:
-    """-v"""
-    return click.option("-v", "--verbose", is_flag=True, help="Print the exact SQL.")(function)
+def _print_sql(context: click.Context, option: click.Parameter, verbose: bool) -> None:
+    if verbose:
+        import logging
+
+        logger = logging.getLogger("groundswell.sql")
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(logging.StreamHandler())
 
 
 def workspace(project: str, task: str | None):

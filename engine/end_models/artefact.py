@@ -42,7 +42,7 @@ class Artefact:
 
 def _other(what: str, own: Sequence, given: Sequence) -> EndModelError:
     message = f"the end model was trained on other {what}: {', '.join(own)}; not {', '.join(given)}"
-    return EndModelError("EM109", message, hint="train it again: groundswell run")
+    return EndModelError("EM109", message, hint="train it again: groundswell train")
 
 
 def write_artefact(folder: Path, artefact: Artefact) -> str:
@@ -71,11 +71,11 @@ def read_artefact(folder: Path, sha256: str | None) -> Artefact:
     """The artefact in a folder, verified before anything in it is parsed. Raises EndModelError EM116, EM108."""
     missing = [name for name in (*FILES, "sha256.txt") if not (folder / name).is_file()]
     if missing:
-        raise EndModelError("EM116", f"{folder}: no end model here ({', '.join(missing)} missing)", hint="train it: groundswell run")
+        raise EndModelError("EM116", f"{folder}: no end model here ({', '.join(missing)} missing)", hint="train it: groundswell train")
     found, stored = content_hash(folder), (folder / "sha256.txt").read_text(encoding="ascii", errors="replace").strip()
     for expected in (stored, sha256):
         if expected not in (None, found):
-            raise EndModelError("EM108", f"{folder}: the end model was changed after it was saved", hint="train it again: groundswell run")
+            raise EndModelError("EM108", f"{folder}: the end model was changed after it was saved", hint="train it again: groundswell train")
     return _parsed(folder)
 
 

@@ -95,6 +95,9 @@ class Descent:
     def _train(self, source: EncodedSource, epoch: int) -> float:
         """Mean loss over the rows of one epoch, each taken just before the step that its minibatch makes."""
         total = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.step.network.train()
+        if hasattr(self.step.network, "reseed"):
+            self.step.network.reseed((self.seed, epoch))
         for buffer in shuffled(source, (self.seed, epoch), self.options.shuffle_rows):
             for rows in TensorRows.of(buffer, self.device).minibatches(self.options.batch_size):
                 total += self.step.step(rows).sum(dtype=torch.float64)
@@ -103,6 +106,7 @@ class Descent:
     def _dev_loss(self, dev: EncodedSource) -> float:
         """Mean weighted loss of the dev rows at the present weights."""
         total = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.step.network.eval()
         with torch.inference_mode():
             for block in dev:
                 rows = TensorRows.of(block, self.device)

@@ -22,7 +22,8 @@ from .batches import Batches, blocks
 from .descent import Checkpoint, Descent
 from .encode import Encoder
 from .features import FeatureSpec
-from .options import split_options
+from .optimiser import descent_optimiser
+from .options import check_own_options, split_options
 from .training_data import Budget, EncodedSource, LabelMass, TensorRows
 
 
@@ -31,9 +32,17 @@ class NetworkModel(ABC):
     count: same bits, whatever the batch size of the source and whether the rows fit the cache."""
 
     method: str
+    defaults: Mapping[str, Any] = {}
+    """Training and encoding options whose default differs for this method."""
+    own_options: Mapping[str, Any] = {}
+    """Options of this method alone, with their defaults."""
+    sparse_gradients: bool = False
+    """Whether the gradient of `sparse_weight` is sparse: it then has an optimiser of its own, without weight decay."""
 
     def __init__(self, **options: Any):
-        self.training, self.encoding = split_options(options)
+        self.own = {name: options.pop(name, default) for name, default in self.own_options.items()}
+        check_own_options(self.own)
+        self.training, self.encoding = split_options({**self.defaults, **options}, self.own_options)
 
     @abstractmethod
     def network(self, dense: int, sparse: int, classes: int, generator: torch.Generator) -> torch.nn.Module:
@@ -93,10 +102,7 @@ class NetworkModel(ABC):
 
     def _step(self, mass: np.ndarray) -> TrainingStep:
         options = self.training
-        decayed = [p for n, p in self.network_.named_parameters() if not n.endswith("bias")]
-        biases = [p for n, p in self.network_.named_parameters() if n.endswith("bias")]
-        groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": biases, "weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(groups, lr=options.learning_rate, eps=options.epsilon, fused=True)
+        optimiser = descent_optimiser(self.network_, options, self.sparse_gradients)
         weights = _class_weights(options.class_weight, self.classes, mass)
         weights = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=self.device_)
         columns = (*self._sql_inputs(self.encoder_.spec), ("p", "DOUBLE[]"))
@@ -115,6 +121,7 @@ class NetworkModel(ABC):
         """float64 (n, K) logits. Raises EndModelError EM110 before fit, EM105 if the batch lacks feature columns, EM104, EM113."""
         self._require_fitted()
         rows = TensorRows.of(self.encoder_.encode(batch), self.device_)
+        self.network_.eval()
         with torch.inference_mode():
             return self.network_(rows).double().cpu().numpy()
 
@@ -138,7 +145,7 @@ class NetworkModel(ABC):
         return tuple((f.name, f.sql_type) for f in spec.features)
 
     def _options(self) -> dict[str, Any]:
-        return {**asdict(self.training), **asdict(self.encoding)}
+        return {**asdict(self.training), **asdict(self.encoding), **self.own}
 
     def model_card(self) -> dict[str, Any]:
         """What this model is: everything a reader needs to judge it, and nothing that changes from run to run."""

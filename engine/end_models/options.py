@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ..errors import EndModelError, did_you_mean
 from .columns import EncoderOptions
@@ -58,12 +58,25 @@ def checked_encoder(options: EncoderOptions) -> EncoderOptions:
     return options
 
 
-def split_options(given: Mapping[str, Any]) -> tuple[TrainingOptions, EncoderOptions]:
-    """Training and encoder options from one flat mapping. Raises EndModelError EM107 with the nearest name."""
+def check_own_options(own: Mapping[str, Any]) -> None:
+    """None. Raises EndModelError EM107 for hidden widths or a dropout that cannot be."""
+    hidden, dropout = own.get("hidden", (1,)), own.get("dropout", 0.0)
+    if not isinstance(hidden, (list, tuple)) or not hidden or not all(isinstance(h, int) and h > 0 for h in hidden):
+        raise EndModelError("EM107", f"hidden = {hidden!r} is not a list of positive widths", hint="hidden = [256, 64]")
+    if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
+        raise EndModelError("EM107", f"dropout = {dropout!r} is not in [0, 1)", hint="dropout = 0.1")
+
+
+def split_options(given: Mapping[str, Any], others: Iterable[str] = ()) -> tuple[TrainingOptions, EncoderOptions]:
+    """Training and encoder options from one flat mapping. Raises EndModelError EM107 with the nearest name.
+
+    others  further option names this method has, for the hint
+    """
     training, encoding = ({f.name for f in fields(kind)} for kind in (TrainingOptions, EncoderOptions))
     for name in given:
         if name not in training | encoding:
-            hint = did_you_mean(name, training | encoding) or f"the options are {', '.join(sorted(training | encoding))}"
+            known = {*training, *encoding, *others}
+            hint = did_you_mean(name, known) or f"the options are {', '.join(sorted(known))}"
             raise EndModelError("EM107", f'there is no end-model option "{name}"', hint=hint)
     chosen = TrainingOptions(**{k: v for k, v in given.items() if k in training})
     chosen.check()
