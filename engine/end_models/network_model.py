@@ -19,6 +19,7 @@ from ..errors import Diagnostic, EndModelError, did_you_mean
 from .artefact import Artefact, write_artefact
 from .base import OnEvent
 from .batches import Batches, blocks
+from .calibration import best_temperature
 from .descent import Checkpoint, Descent
 from .encode import Encoder
 from .features import FeatureSpec
@@ -76,7 +77,16 @@ class NetworkModel(ABC):
         self.history_ = descent.run(source, dev_source)
         self.best_epoch_ = descent.best_epoch
         self.warnings_ += descent.warnings
+        if dev_source is not None:
+            self.temperature_ = best_temperature(*self._logits_and_labels(dev_source))
         return self
+
+    def _logits_and_labels(self, source: EncodedSource) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Logits (n, K), p (n, K) and weights (n,) of all rows of a source."""
+        self.network_.eval()
+        with torch.inference_mode():
+            parts = [(self.network_(TensorRows.of(block, self.device_)).double().cpu().numpy(), block.p, block.weight) for block in source]
+        return tuple(np.concatenate([part[i] for part in parts]).astype(float) for i in range(3))
 
     def prepare(self, batches: Batches, spec: FeatureSpec, classes: Sequence[str], *, seed: int = 0, hashing: bool = False) -> TrainingStep:
         """The training step of a network that has seen no labels yet; the encoder is fitted in one pass over the batches.
@@ -91,6 +101,7 @@ class NetworkModel(ABC):
         mass.check(self.classes)
         self.warnings_: list[Diagnostic] = self.encoder_.freeze()
         self.rows_, self._content, self.history_, self.best_epoch_ = mass.rows, mass.content, [], None
+        self.temperature_ = 1.0
         self._build(seed)
         self.training_step = self._step(mass.mass)
         return self.training_step
@@ -130,8 +141,11 @@ class NetworkModel(ABC):
             raise EndModelError("EM110", "the end model is not fitted yet", hint="call fit, or load_end_model")
 
     def predict(self, batch: pa.RecordBatch) -> np.ndarray:
-        """float64 (n, K) class probabilities in class order; rows sum to 1 within 1e-12. Raises as `logits`."""
-        z = self.logits(batch)
+        """float64 (n, K) class probabilities in class order, softmax(logits / temperature_); rows sum to 1 within 1e-12.
+
+        Raises as `logits`.
+        """
+        z = self.logits(batch) / self.temperature_
         e = np.exp(z - z.max(axis=1, keepdims=True))
         return e / e.sum(axis=1, keepdims=True)
 
@@ -160,6 +174,7 @@ class NetworkModel(ABC):
             "versions": _versions(),
             "training_rows": self.rows_,
             "best_epoch": self.best_epoch_,
+            "temperature": self.temperature_,
             "dev_loss": min((h["dev_loss"] for h in self.history_ if h["dev_loss"] is not None), default=None),
             "loss_curve": self.history_,
             "warnings": [[w.code, w.message, w.hint] for w in self.warnings_],
@@ -178,6 +193,7 @@ class NetworkModel(ABC):
         model = cls(**card["options"])
         model.classes, model.seed_, model.encoder_ = tuple(card["classes"]), card["seed"], Encoder.restored(artefact.encoder)
         model.rows_, model.history_, model.best_epoch_ = card["training_rows"], card["loss_curve"], card["best_epoch"]
+        model.temperature_ = card["temperature"]
         model.warnings_ = [Diagnostic(code, message, hint=hint) for code, message, hint in card["warnings"]]
         model._build(model.seed_)
         model.network_.load_state_dict({name: torch.from_numpy(value) for name, value in artefact.weights.items()})

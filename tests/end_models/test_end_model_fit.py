@@ -55,7 +55,7 @@ def test_learns_k_classes(mixed, small, k):
     p = model.predict(mixed.batch(test))
     assert p.shape == (500, k) and p.dtype == np.float64
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-12)
-    np.testing.assert_allclose(p, np.exp(z := model.logits(mixed.batch(test))) / np.exp(z).sum(1, keepdims=True), rtol=1e-9)
+    np.testing.assert_allclose(p, np.exp(z := model.logits(mixed.batch(test)) / model.temperature_) / np.exp(z).sum(1, keepdims=True), rtol=1e-9)
     assert (p.argmax(1) == test["y"].to_numpy()).mean() > {2: 0.9, 3: 0.8, 4: 0.75, 5: 0.7}[k]
 
 
@@ -176,7 +176,8 @@ def test_early_stopping_restores_the_best_epoch(mixed, small):
     )
     losses = [h["dev_loss"] for h in model.history_]
     assert model.best_epoch_ == int(np.argmin(losses)) + 1 == len(losses) - 3
-    p, q = np.array(dev["p"].to_pylist()), model.predict(mixed.batch(dev))
+    p, z = np.array(dev["p"].to_pylist()), model.logits(mixed.batch(dev))
+    q = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     assert -(p * np.log(q)).sum(1).mean() == pytest.approx(min(losses), rel=1e-5)
     epochs = [e for e in events if e["event"] == "epoch"]
     assert [e["dev_loss"] for e in epochs] == losses and all(e["rows_per_second"] > 0 for e in epochs)
