@@ -130,8 +130,14 @@ class _Builder:
 
     def _everything(self) -> tuple[str, list[str]]:
         lfs = over_one_modality([e.lf for e in self._local_to_do()], self.task.modalities)
-        query = local_votes(lfs, self.slots, self.task.classes, self.layout, f"{self.schema}.entity", ("entity_id", "modality", "split"))
+        keep = ("entity_id", "modality", "split")
+        query = local_votes(lfs, self.slots, self.task.classes, self.layout, f"{self.schema}.entity", keep, not self._has_collations())
         return f"({query.sql('duckdb')}) AS e", [f"e.{n}" for n in word_names(self.slots)]
+
+    def _has_collations(self) -> bool:
+        """Does `entity` hold text that compares by a collation? Rewriting knows letters only as they are."""
+        found = "SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = $schema AND table_name = 'entity' AND sql ILIKE '%collate%'"
+        return self.store.value(found, {"schema": self.task.name})
 
     def _kept(self) -> tuple[str, list[str]]:
         """What stays of the votes there are: the base relation and an expression per word."""
@@ -159,11 +165,13 @@ class _Builder:
         return old_rows + ([self._local_part(both, f" SEMI JOIN {change}")] if both else [])
 
     def _local_part(self, evaluations: Sequence[Evaluation], join: str) -> str:
+        """The rows on which these LFs vote. MATERIALIZED, or DuckDB pushes the filter down and evaluates every LF twice."""
         lfs = over_one_modality([e.lf for e in evaluations], self.task.modalities)
         source = f"(FROM {self.schema}.entity{join})" if join else f"{self.schema}.entity"
-        query = local_votes(lfs, self.slots, self.task.classes, self.layout, source, ("entity_id",))
+        query = local_votes(lfs, self.slots, self.task.classes, self.layout, source, ("entity_id",), not self._has_collations())
         names = word_names(self.slots)
-        return f"SELECT * FROM ({query.sql('duckdb')}) WHERE {' OR '.join(f'{n} <> 0' for n in names)}"
+        some = " OR ".join(f"{n} <> 0" for n in names)
+        return f"SELECT * FROM (WITH voted AS MATERIALIZED ({query.sql('duckdb')}) SELECT * FROM voted WHERE {some})"
 
     def _relation_part(self, number: int, evaluation: Evaluation) -> str:
         slot = next(s for s in self.slots if s.lf == evaluation.lf.name)

@@ -8,6 +8,7 @@ from typing import Sequence
 from sqlglot import exp
 
 from ..types import EntityLayout, LabelingFunction
+from .rewrite import Rewritten, rewrite
 from .slots import Slot, n_words
 
 
@@ -59,9 +60,24 @@ def over_one_modality(lfs: Sequence[LabelingFunction], modalities: Sequence[str]
 
 
 def local_votes(
-    lfs: Sequence[LabelingFunction], slots: Sequence[Slot], classes: Sequence[str], layout: EntityLayout, source: str, keep: Sequence[str]
+    lfs: Sequence[LabelingFunction], slots: Sequence[Slot], classes: Sequence[str], layout: EntityLayout, source: str, keep: Sequence[str],
+    rewritten: bool = True,
 ) -> exp.Select:
-    """SELECT keep..., w0, w1, ... FROM source: the packed votes of `lfs` for every row."""
-    words = vote_words(lfs, slots, classes)
+    """SELECT keep..., w0, w1, ... FROM source: the packed votes of `lfs` for every row.
+
+    rewritten  in a form that is evaluated faster and gives the same votes (see `rewrite`); False: as the LFs are written
+    """  # fmt: skip
+    found = rewritten_votes(lfs, slots, classes, layout) if rewritten else None
+    words = vote_words(lfs, slots, classes) if found is None else [w if w is not None else ubigint(0) for w in found.words]
     named = [exp.alias_(word, f"w{i}", quoted=True) for i, word in enumerate(words)]
-    return exp.select(*(exp.column(k, quoted=True) for k in keep), *named).from_(exp.maybe_parse(source, into=exp.From, prefix="FROM", dialect="duckdb").this)
+    relation = exp.maybe_parse(source, into=exp.From, prefix="FROM", dialect="duckdb").this
+    if found and found.columns:
+        relation = exp.select(exp.Star(), *found.columns).from_(relation).subquery("e")
+    return exp.select(*(exp.column(k, quoted=True) for k in keep), *named).from_(relation)
+
+
+def rewritten_votes(lfs: Sequence[LabelingFunction], slots: Sequence[Slot], classes: Sequence[str], layout: EntityLayout) -> Rewritten | None:
+    """The words of `lfs` in their faster form; None where there is none."""
+    place = {s.lf: s for s in slots}
+    word_of = {lf.name: place[lf.name].word for lf in lfs}
+    return rewrite(lfs, word_of, n_words(list(slots)), lambda lf: vote_code(lf, place[lf.name], classes), layout)
