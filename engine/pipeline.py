@@ -42,8 +42,6 @@ class RunResult:
     evaluations: list[Evaluation] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     labelling: Labelling | None = None
-    queries: list[tuple[str, str]] = field(default_factory=list)
-    """(relation, the SQL that built it) of everything built, in order."""
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -171,7 +169,6 @@ def run(project: Project, task: Task, options: RunOptions = RunOptions(), listen
         with recorded(store, "run", task.name) as record:
             job = _Job(store, project, task, options, listen, record)
             job.run()
-            job.result.queries = store.built
         listen(Event("publish", f"publishing {project.published.name}"))
         publish(store, project.published)
         return job.result

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Mapping
 
 import duckdb
@@ -54,6 +59,15 @@ FROM ticket JOIN orders USING (order_id) WHERE is_late;
 """
 
 
+@cache
+def warehouse_file(sql: str) -> bytes:
+    """The bytes of a DuckDB file in which the statements were run; made once."""
+    with TemporaryDirectory() as folder:
+        with duckdb.connect(f"{folder}/warehouse.duckdb") as connection:
+            connection.execute(sql)
+        return Path(folder, "warehouse.duckdb").read_bytes()
+
+
 def write(folder: Path, files: Mapping[str, str | bytes]) -> Path:
     """Write files (path -> text or bytes) below a folder."""
     for name, content in files.items():
@@ -75,8 +89,7 @@ def project(
     """
     folder.mkdir(parents=True, exist_ok=True)
     if sql:
-        with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
-            connection.execute(sql)
+        (folder / "warehouse.duckdb").write_bytes(warehouse_file(sql))
     text = config if config is not None else CONFIG.format(project=options, task=task, warehouse=warehouse)
     write(folder, {"groundswell.toml": text, **({"lfs/rules.sql": lfs} if isinstance(lfs, str) else lfs), **files})
     return folder
@@ -127,3 +140,32 @@ def rows_of(text: str) -> list[dict]:
 def diagnosed(folder: Path, code: str) -> list:
     """The diagnostics of one code that `check` gives."""
     return [d for d in workspace(folder).check().diagnostics if d.code == code]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a verb gave back."""
+
+    code: int
+    out: str
+    err: str
+
+
+def verb(folder: Path | None, *arguments: str) -> Answer:
+    """A verb in this process; without a folder no --project is added."""
+    from groundswell.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    given = [*arguments, *(("--project", str(folder)) if folder else ())]
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main(given)
+        except SystemExit as ended:
+            return Answer(int(ended.code or 0), out.getvalue(), err.getvalue())
+    raise AssertionError("main returned without an exit code")
+
+
+def checked(folder: Path) -> tuple[int, list[dict]]:
+    """Exit code and objects of `check --format json`."""
+    answer = verb(folder, "check", "--format", "json")
+    return answer.code, rows_of(answer.out)

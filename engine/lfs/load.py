@@ -109,11 +109,13 @@ class Loader:
             found = row_function(marked, self.layout, shown)
             self._check_class(found.label, found)
             return replace(found, meaning=self._fingerprinted(found, found.meaning))
-        statement = ibis_statement(marked, self.store, self.layout, shown, path)
-        try:
-            return replace(self._from_sql(statement), location=location(marked, shown))
-        except LFProblem as problem:  # its place is one in the compiled SQL, which nobody wrote
-            raise LFProblem(replace(problem.diagnostic, location=location(marked, shown))) from problem
+        statement, n, at = ibis_statement(marked, self.store, self.layout, shown, path), len(self.loaded.diagnostics), location(marked, shown)
+        try:  # places are those of the function: nobody wrote the compiled SQL
+            found = replace(self._from_sql(statement), location=at)
+            self.loaded.diagnostics[n:] = [replace(d, location=at) for d in self.loaded.diagnostics[n:]]
+            return found
+        except LFProblem as problem:
+            raise LFProblem(replace(problem.diagnostic, location=at)) from problem
 
     def _from_sql(self, statement: Statement) -> LabelingFunction:
         is_duckdb = statement.options.get("dialect", "duckdb").lower() == "duckdb"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import sys
+import textwrap
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +132,7 @@ def row_function(marked: PythonLF, layout: EntityLayout, shown: str) -> Labeling
         if column.casefold() not in carried:
             raise LFProblem(Diagnostic("LF102", f'column "{column}" does not exist', at, did_you_mean(column, carried), marked.name))
     code = inspect.getsource(marked.function)
-    version = hashlib.sha256(f"{marked.name}\n{code}".encode()).hexdigest()[:16]
+    version = hashlib.sha256(f"{marked.name}\n{_written(marked)}".encode()).hexdigest()[:16]
     udf = RowFunction(f"gs_row_{version}", marked.function, marked.columns, version)
     arguments = [carried[c.casefold()].copy() for c in marked.columns]
     expression = exp.Anonymous(this=udf.name, expressions=arguments)
@@ -140,6 +142,13 @@ def row_function(marked: PythonLF, layout: EntityLayout, shown: str) -> Labeling
         modality=source.modality.name if source else None, labels=(marked.label,) if marked.label else None, expression=expression, functions={udf.name: udf},
         meaning=f"python:{version}:{marked.columns}", location=at,
     )  # fmt: skip
+
+
+def _written(marked: PythonLF) -> str:
+    """The code a row function depends on: its whole file, constants and helpers too, without comments and white space."""
+    path = Path(marked.function.__code__.co_filename)
+    text = path.read_text(encoding="utf-8") if path.is_file() else textwrap.dedent(inspect.getsource(marked.function))
+    return ast.dump(ast.parse(text))
 
 
 def register_row_functions(store: Store, lfs: list[LabelingFunction], layout: EntityLayout) -> None:

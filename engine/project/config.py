@@ -30,7 +30,8 @@ KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "split": {"column": str, "hash": list, "before": (str, date)},
 }
 REQUIRED = {"modality": ("from", "key"), "task": ("classes",), "gold": ("from", "key", "label"), "warehouse": ("from",)}
-RESERVED_TASKS = {"gs", "main", "store", "warehouse", "memory", "temp", "system", "groundswell", "work"}
+RESERVED_TASKS = {"gs", "main", "store", "warehouse", "memory", "temp", "system", "groundswell", "work", "information_schema", "pg_catalog"}
+MEMORY = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?B|%)", re.IGNORECASE)
 TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -78,6 +79,8 @@ class _Reader:
         warehouse = self._section(("warehouse",), "warehouse", required=True)
         modalities = {name: self._modality(name) for name in self._names("modality")}
         tasks = {name: self._task(name, modalities) for name in self._names("task")}
+        if twice := next((name for name in tasks if sum(name.casefold() == other.casefold() for other in tasks) > 1), None):
+            raise self.error("CFG106", ("task", twice), f'two tasks are called "{twice}"', "schemas of a database know no case")
         timezone = project.get("timezone", "UTC")
         if timezone not in available_timezones():
             raise self.error(
@@ -86,6 +89,11 @@ class _Reader:
                 f'unknown time zone "{timezone}"',
                 did_you_mean(timezone, available_timezones()),
             )
+        memory_limit, lf_timeout = project.get("memory_limit", "2GB"), project.get("lf_timeout", 600)
+        if not MEMORY.fullmatch(memory_limit):
+            raise self.error("CFG106", ("project", "memory_limit"), f'"{memory_limit}" is not an amount of memory', 'e.g. "4GB"')
+        if not lf_timeout > 0:
+            raise self.error("CFG106", ("project", "lf_timeout"), "lf_timeout must be above 0", "seconds, e.g. 600")
         return Project(
             root=self.path.parent,
             name=project.get("name", self.path.parent.name),
@@ -93,8 +101,8 @@ class _Reader:
             modalities=modalities,
             tasks=tasks,
             timezone=timezone,
-            memory_limit=project.get("memory_limit", "2GB"),
-            lf_timeout=float(project.get("lf_timeout", 600)),
+            memory_limit=memory_limit,
+            lf_timeout=float(lf_timeout),
         )
 
     def _names(self, section: str) -> list[str]:
@@ -110,7 +118,7 @@ class _Reader:
 
     def _modality(self, name: str) -> Modality:
         block = self._section(("modality", name), "modality", required=True)
-        return Modality(name, block["from"], _columns(block["key"]), block.get("event_time"))
+        return Modality(name, block["from"], self._columns(("modality", name), block["key"]), block.get("event_time"))
 
     def _task(self, name: str, modalities: dict[str, Modality]) -> Task:
         at = ("task", name)
@@ -118,8 +126,10 @@ class _Reader:
             raise self.error("CFG106", at, f'"{name}" cannot name a task', "use letters, digits and _; not gs, main, store, warehouse")
         block = self._section(at, "task", required=True)
         used = tuple(block.get("modalities", modalities))
+        if not used or len(used) > len({str(m) for m in used}):
+            raise self.error("CFG106", (*at, "modalities"), "modalities must name every modality of the task once", f"e.g. [{', '.join(modalities)}]")
         for modality in used:
-            if modality not in modalities:
+            if not isinstance(modality, str) or modality not in modalities:
                 raise self.error(
                     "CFG106", (*at, "modalities"), f'no modality "{modality}"', did_you_mean(str(modality), modalities)
                 )
@@ -144,7 +154,13 @@ class _Reader:
 
     def _gold(self, at: tuple[str, ...]) -> GoldSource:
         block = self._section(at, "gold", required=True)
-        return GoldSource(block["from"], _columns(block["key"]), block["label"])
+        return GoldSource(block["from"], self._columns(at, block["key"]), block["label"])
+
+    def _columns(self, at: tuple[str, ...], key: str | list[Any]) -> tuple[str, ...]:
+        columns = (key,) if isinstance(key, str) else tuple(key)
+        if not columns or not all(isinstance(c, str) and c for c in columns) or len(set(columns)) < len(columns):
+            raise self.error("CFG106", (*at, "key"), "key must name one column, or several once each", 'e.g. key = "ticket_id"')
+        return columns
 
     def _split(self, at: tuple[str, ...]) -> SplitRule:
         block = self._section(at, "split")
@@ -155,7 +171,7 @@ class _Reader:
         if "before" in block:
             return SplitRule(before=self._moment((*at, "before"), block["before"]))
         parts = block["hash"]
-        if len(parts) != 3 or not all(isinstance(p, int) and p >= 0 for p in parts) or sum(parts) != 100:
+        if len(parts) != 3 or not all(type(p) is int and p >= 0 for p in parts) or sum(parts) != 100:
             raise self.error("CFG106", (*at, "hash"), f"hash = {parts} is not three percentages that sum to 100", "e.g. [80, 10, 10]")
         return SplitRule(hash=tuple(parts))
 
@@ -170,7 +186,7 @@ class _Reader:
         options = {"method": method, "seed": 0} | (block or {})
         if not isinstance(options["method"], str):
             raise self.error("CFG104", (*at, "method"), "method must be a name", f'e.g. "{method}"')
-        if not isinstance(options["seed"], int):
+        if type(options["seed"]) is not int:
             raise self.error("CFG104", (*at, "seed"), "seed must be a whole number", "e.g. 0")
         return options
 
@@ -234,7 +250,3 @@ class _Reader:
 
 def _shared(header: tuple[str, ...], at: tuple[str, ...]) -> int:
     return len(header) if at[: len(header)] == header else 0
-
-
-def _columns(key: str | list[str]) -> tuple[str, ...]:
-    return (key,) if isinstance(key, str) else tuple(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,8 +16,11 @@ from sqlglot import exp
 from ..errors import StoreError
 from ..types import Project
 from . import queries, warehouse
+from .detail import is_full, lock_holder
 from .lock import writer_lock
 from .schema import STORAGE_VERSION, ensure_schema, require_version
+
+sql_log = logging.getLogger("groundswell.sql")
 
 Query = str | exp.Expression
 CATALOG = "store"
@@ -32,18 +36,21 @@ class Store:
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path | None):
         self.connection = connection
         self.path = path
-        self.built: list[tuple[str, str]] = []
-        """(relation, query) of every table and view created, in order: what `run -v` prints."""
 
     # -- asking ---------------------------------------------------------------------------------------------------------
 
     def execute(self, query: Query, parameters: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
         """Run one statement; DuckDB's complaints about disk, memory and locks become StoreErrors."""
         text = query.sql("duckdb") if isinstance(query, exp.Expression) else query
+        sql_log.debug("%s;", text)
         try:
             return self.connection.execute(text, dict(parameters or {}))
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
             raise storage_error(error) from error
+        except (duckdb.TransactionException, duckdb.FatalException) as error:
+            if is_full(error):
+                raise storage_error(error) from error
+            raise
 
     def arrow(self, query: Query, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The whole result as an Arrow table."""
@@ -98,7 +105,6 @@ class Store:
         """CREATE OR REPLACE TABLE schema.name AS query."""
         text = query.sql("duckdb") if isinstance(query, exp.Expression) else query
         target = exp.table_(name, db=schema, quoted=True).sql("duckdb")
-        self.built.append((f"{schema}.{name}", text))
         self.execute(f"CREATE OR REPLACE TABLE {target} AS {text}", parameters)
 
     def create_from_file(self, schema: str, name: str, **parameters: Any) -> None:
@@ -109,7 +115,6 @@ class Store:
         """CREATE OR REPLACE VIEW schema.name AS query."""
         text = query.sql("duckdb") if isinstance(query, exp.Expression) else query
         target = exp.table_(name, db=schema, quoted=True).sql("duckdb")
-        self.built.append((f"{schema}.{name}", text))
         self.execute(f"CREATE OR REPLACE VIEW {target} AS {text}")
 
     def create_view_from_file(self, schema: str, name: str) -> None:
@@ -277,7 +282,9 @@ def _close_sandbox(store: Store, project: Project, folders: list[str]) -> None:
     store.ibis  # Ibis sets the time zone to UTC when it wraps a connection, which a locked configuration refuses
     connection = store.connection
     connection.execute(f"SET TimeZone = '{project.timezone}'")
-    connection.execute(f"SET search_path = '{CATALOG},warehouse.main'")  # an LF names warehouse relations as its author does
+    schemas = connection.execute("SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'warehouse' AND NOT internal AND schema_name <> 'main' ORDER BY 1").fetchall()
+    places = [CATALOG, "warehouse.main", *(f"warehouse.{exp.to_identifier(name, quoted=True).sql('duckdb')}" for (name,) in schemas)]
+    connection.execute(f"SET search_path = {_literal(','.join(places))}")  # an LF names warehouse relations as its author does
     connection.execute("SET errors_as_json = true")
     if folders:
         connection.execute(f"SET allowed_directories = [{', '.join(_literal(f) for f in folders)}]")
@@ -288,12 +295,12 @@ def _close_sandbox(store: Store, project: Project, folders: list[str]) -> None:
 def storage_error(error: Exception, path: Path | None = None) -> StoreError:
     """The StoreError for a DuckDB error about disk, memory, locks or file format."""
     text = str(error)
-    if "No space left" in text or "disk full" in text.lower():
+    if is_full(error):
         return StoreError("ST106", "the disk is full", hint="free some space and run again: the published store is untouched")
     if isinstance(error, duckdb.OutOfMemoryException):
         return StoreError("ST107", "out of memory", hint='raise memory_limit in [project], e.g. memory_limit = "4GB"')
     if "lock" in text.lower():
-        return StoreError("ST101", f"{path or 'the store'} is locked by another process", hint="close the program that has it open for writing")
+        return StoreError("ST101", f"{path or 'the store'} is locked by {lock_holder(error)}", hint="close the program that has it open")
     return StoreError("ST103", f"{path or 'the store'} cannot be read: {text.splitlines()[0]}", hint="delete .groundswell/ to start afresh: gold/ and the published store stay")
 
 

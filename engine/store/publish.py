@@ -17,6 +17,8 @@ def publish(store: Store, target: Path) -> None:
     Raises StoreError ST106 on a full disk; what was published before stays.
     """
     store.checkpoint()
+    for left_by_a_killed_run in target.parent.glob(f".{target.name}.*"):
+        left_by_a_killed_run.unlink(missing_ok=True)
     fresh = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         shutil.copyfile(store.path, fresh)
@@ -25,6 +27,6 @@ def publish(store: Store, target: Path) -> None:
         os.replace(fresh, target)
     except OSError as error:
         fresh.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise StoreError("ST106", "the disk is full", hint="free some space and run again: the published store is untouched") from error
         raise

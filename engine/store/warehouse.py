@@ -8,6 +8,7 @@ import duckdb
 
 from ..errors import ConfigError, StoreError
 from ..types import Project
+from .detail import lock_holder
 
 READERS = {".parquet": "read_parquet", ".csv": "read_csv", ".csv.gz": "read_csv", ".tsv": "read_csv"}
 
@@ -43,7 +44,7 @@ def _attach_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     except duckdb.IOException as error:
         if "lock" in str(error).lower():
             raise StoreError(
-                "ST102", f"the warehouse {path} is locked by a process that has it open for writing",
+                "ST102", f"the warehouse {path} is locked by {lock_holder(error)}, which has it open for writing",
                 hint="close that process (a DuckDB shell, a notebook) and run again",
             ) from error
         raise StoreError("ST103", f"the warehouse {path} cannot be read: {_first_line(error)}", hint="is it a DuckDB file?") from error

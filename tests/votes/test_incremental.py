@@ -108,16 +108,12 @@ LOCAL = {"by_queue": ROWS, "many_orders": ROWS, "says_refund": ROWS}
 
 CHANGES = {
     "new row": (sql("INSERT INTO ticket VALUES (7, 'refund please', 'general', 10, '2026-02-01', 0.05, [], NULL)"), reasons(**LOCAL, late_order=DATA, low_score=DATA)),
-    "new row outside any join": (sql("INSERT INTO ticket VALUES (7, 'x', 'general', NULL, '2026-02-01', NULL, [], NULL)"), None),
     "changed row": (sql("UPDATE ticket SET body = 'refund now' WHERE ticket_id = 5"), reasons(**LOCAL)),
-    "changed to NULL": (sql("UPDATE ticket SET body = NULL, queue = NULL WHERE ticket_id = 1"), reasons(**LOCAL)),
     "deleted row": (sql("DELETE FROM ticket WHERE ticket_id = 3"), None),
     "deleted row that no relation LF reads": (sql("DELETE FROM ticket WHERE ticket_id = 6"), None),
-    "one row replaced by another": (sql("UPDATE ticket SET ticket_id = 60 WHERE ticket_id = 6"), None),
     "most rows changed": (sql("UPDATE ticket SET score = score + 1"), None),
     "all rows deleted": (sql("DELETE FROM ticket"), None),
     "added column": (sql("ALTER TABLE ticket ADD COLUMN vip BOOLEAN"), None),
-    "dropped column": (sql("ALTER TABLE ticket DROP COLUMN words"), None),
     "other type": (sql("ALTER TABLE ticket ALTER score TYPE DECIMAL(5, 2)"), None),
     "edited constant": (lf("%refund%", "%money%"), reasons(says_refund="changed")),
     "edited join": (lf("WHERE is_late", "WHERE NOT is_late"), reasons(late_order="changed")),
@@ -125,7 +121,6 @@ CHANGES = {
     "renamed": (lf("lf: many_orders", "lf: zz_no_order"), None),
     "removed": (lf("-- lf: says_refund -> refund\nFROM ticket WHERE body ILIKE '%refund%';\n", ""), {k: SAME for k in NAMES if k != "says_refund"}),
     "added before the others": (lambda f: write(f, {"lfs/more.sql": "-- lf: aaa -> other\nFROM ticket WHERE body = 'hello'"}), reasons(aaa="new")),
-    "all replaced": (lambda f: write(f, {"lfs/rules.sql": "-- lf: one -> other\nFROM ticket WHERE body = 'hello'"}), {"one": "new"}),
     "broken": (lf("%refund%'", "%refund%' AND nope"), None),
     "joined table changed": (sql("UPDATE orders SET is_late = true WHERE order_id = 10"), reasons(late_order=DATA)),
     "joined table grows": (sql("INSERT INTO orders VALUES (99, true, 'new')"), reasons(late_order=DATA)),
@@ -258,7 +253,7 @@ def test_row_order_lf_order_and_file_names_do_not_matter(ran, tmp_path):
 BIG = """
 CREATE TABLE ticket AS SELECT i AS ticket_id, 'w' || (hash(i) % 97) AS body, 'q' || (hash(i + 1) % 5) AS queue,
     i % 7 AS order_id, TIMESTAMP '2026-01-01' + INTERVAL (i) MINUTE AS created_at, (hash(i) % 1000) / 1000.0 AS score, [] AS words, NULL AS extra
-FROM range(40000) t(i) ORDER BY hash({seed}, i);
+FROM range(9000) t(i) ORDER BY hash({seed}, i);
 CREATE TABLE orders AS SELECT i AS order_id, i % 2 = 0 AS is_late, 'x' AS status FROM range(7) t(i);
 CREATE TABLE ticket_gold AS SELECT ticket_id, ['refund', 'delivery', 'other'][1 + ticket_id % 3] AS label FROM ticket WHERE ticket_id % 11 = 0;
 """

@@ -1,0 +1,56 @@
+"""Gold in a column of the modality's own relation: LFs read the rest of the relation and never that column."""
+
+from __future__ import annotations
+
+import pytest
+from support import TICKETS, checked, project, votes, workspace, write
+
+SQL = TICKETS + "ALTER TABLE ticket ADD COLUMN truth VARCHAR; UPDATE ticket SET truth = 'refund' WHERE ticket_id < 4;"
+TASK = 'gold = { from = "ticket", key = "ticket_id", label = "truth" }'
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return project(tmp_path_factory.mktemp("gold") / "shop", sql=SQL, task=TASK)
+
+
+@pytest.mark.parametrize("text", [
+    "-- lf: a -> refund\nFROM ticket WHERE truth = 'refund'",
+    '-- lf: a -> refund\nFROM ticket WHERE "TRUTH" = \'refund\'',
+    "-- lf: a -> refund\nFROM ticket t WHERE t.truth = 'refund'",
+    "-- lf: a\nSELECT ticket_id, truth AS label FROM ticket",
+    "-- lf: a\nSELECT ticket_id, x AS label FROM (SELECT ticket_id, truth AS x FROM ticket)",
+    "-- lf: a -> refund\nSELECT a AS ticket_id FROM ticket t(a, b, c, d, e, f, g, h, i) WHERE i = 'refund'",
+    "-- lf: a -> refund\nWITH t(a, b, c, d, e, f, g, h, i) AS (FROM ticket) SELECT a AS ticket_id FROM t WHERE i = 'refund'",
+    "-- lf: a -> refund\nSELECT ticket_id FROM ticket JOIN (VALUES ('refund')) v(truth) USING (truth)",
+    "-- lf: a -> refund\nSELECT ticket_id FROM ticket NATURAL JOIN (VALUES ('refund')) v(truth)",
+    "-- lf: a -> refund\nSELECT ticket_id FROM ticket JOIN orders USING (order_id) WHERE COLUMNS('tru.*') = 'refund'",
+    "-- lf: a -> refund\nFROM warehouse.main.ticket WHERE body = 'x'",
+    "-- lf: a -> refund\nFROM entity WHERE truth = 'refund'",
+])  # fmt: skip
+def test_every_way_to_the_gold_column_is_closed(folder, text):
+    write(folder, {"lfs/rules.sql": text})
+    code, found = checked(folder)
+    assert code == 1 and found[0]["code"] in {"LF107", "LF102", "LF113"}
+
+
+def test_a_row_as_text_does_not_hold_the_gold_label(folder):
+    text = "-- lf: a -> refund\nSELECT ticket_id FROM ticket t JOIN orders USING (order_id) WHERE t::VARCHAR LIKE '%''truth''%';\n"
+    text += "-- lf: b -> refund\nSELECT ticket_id FROM ticket t JOIN orders USING (order_id) WHERE t::VARCHAR LIKE '%''body''%'"
+    write(folder, {"lfs/rules.sql": text})
+    workspace(folder).run()
+    assert set(votes(folder)) == {"b"}
+
+
+def test_the_rest_of_the_relation_is_readable(folder):
+    text = "-- lf: a -> refund\nFROM ticket WHERE body ILIKE '%refund%';\n-- lf: b -> delivery\nFROM ticket JOIN orders USING (order_id) WHERE is_late"
+    write(folder, {"lfs/rules.sql": text})
+    workspace(folder).run()
+    assert votes(folder) == {"a": {1: "refund", 3: "refund", 4: "refund"}, "b": {2: "delivery", 4: "delivery"}}
+
+
+def test_entity_and_the_end_models_input_lack_the_gold_column(folder):
+    write(folder, {"lfs/rules.sql": "-- lf: a -> refund\nFROM ticket WHERE body ILIKE '%refund%';\n"})
+    ws = workspace(folder)
+    ws.run()
+    assert "truth" not in ws.table("entity").columns
