@@ -62,16 +62,6 @@ def _syntax_problem(detail: dict[str, str], statement: Statement) -> Diagnostic:
     return Diagnostic("LF101", message, _place(statement, int(detail["position"]), word[1] if word else ""), hint, statement.name)
 
 
-def require_one_select(store: Store, statement: Statement, text: str) -> None:
-    """Raise LFProblem LF103 unless DuckDB itself, which will run the text, also sees exactly one SELECT in it."""
-    try:
-        found = store.connection.extract_statements(text)
-    except duckdb.Error as error:
-        raise LFProblem(Diagnostic("LF101", error_detail(error)["exception_message"].splitlines()[0], statement.header, None, statement.name)) from error
-    if [each.type for each in found] != [duckdb.StatementType.SELECT]:
-        raise LFProblem(Diagnostic("LF103", "not exactly one SELECT", statement.header, "FROM relation WHERE condition", statement.name))
-
-
 def bind_text(store: Store, statement: Statement, text: str) -> list[str]:
     """Names of the result's columns of an LF as written, repeated ones too; reads no data.
 

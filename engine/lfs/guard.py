@@ -45,6 +45,8 @@ class Scope:
     volatile: frozenset[str]
     clock: frozenset[str]
     gold: GoldRelation | None = None
+    reads_gold: frozenset[tuple[str, str]] = frozenset()
+    """Views and macros of the warehouse that hand gold labels on: (schema, name) in lower case."""
 
     def resolve(self, table: exp.Table) -> tuple[str, str] | None:
         """(schema, name) of a table as the warehouse spells it; schema "" for `entity`; None when unknown."""
@@ -129,6 +131,8 @@ def _table_refusals(table: exp.Table, scope: Scope, problem) -> Iterator[Diagnos
         yield problem("LF107", f"{name} holds the gold labels: an LF must not read them", table.this, "LFs are judged by gold, so they cannot see it")
     elif is_gold and (table.catalog or table.db.casefold() not in ("", "main")):
         yield problem("LF107", f"{name} holds the gold labels beside its rows", table.this, f'write "{gold.name}" alone: that is the same relation without column "{gold.column}"')
+    elif found is not None and (found[0].casefold(), found[1].casefold()) in scope.reads_gold:
+        yield problem("LF107", f"{name} is a view over the gold labels: an LF must not read it", table.this, "LFs are judged by gold, so they cannot see it")
     elif scope.resolve(table) is None and (table.name.casefold().endswith(FILE_SUFFIXES) or "/" in table.name):
         yield problem("LF106", f"'{table.name}' is a file: LFs read warehouse relations only", table.this, "put the file into the warehouse")
     elif scope.resolve(table) is None:
@@ -139,12 +143,19 @@ def _table_refusals(table: exp.Table, scope: Scope, problem) -> Iterator[Diagnos
 
 def _function_refusals(function: exp.Func, scope: Scope, problem) -> Iterator[Diagnostic]:
     name = function_name(function)
-    if name in FORBIDDEN_FUNCTIONS or name.startswith(("read_", "pragma_", "duckdb_", "pg_")) or name.endswith("_scan"):
+    if is_forbidden(name):
         yield problem("LF106", f"{name}() is not allowed in an LF", function, "LFs read warehouse relations and `entity`, nothing else")
+    elif any(macro == name for _, macro in scope.reads_gold):
+        yield problem("LF107", f"{name}() reads the gold labels: an LF must not call it", function, "LFs are judged by gold, so they cannot see it")
     elif name in scope.volatile:
         yield problem("LF115", f"{name}() gives another answer each time", function, f"use a hash of the key, e.g. hash(key) % 100 < 5")
     elif name in scope.clock or name in CLOCK_KEYWORDS or (name == "age" and len(function.expressions) == 1):
         yield problem("LF204", f"{name}() depends on the clock: this LF is evaluated again on every run", function, "compare with a date column or a constant if you can")
+
+
+def is_forbidden(name: str) -> bool:
+    """Does a function (lower-case name) read files, settings, the catalogue or SQL text?"""
+    return name in FORBIDDEN_FUNCTIONS or name.startswith(("read_", "pragma_", "duckdb_", "pg_")) or name.endswith("_scan")
 
 
 def _gold_column(tree: exp.Expression, scope: Scope, problem) -> Iterator[Diagnostic]:

@@ -13,13 +13,15 @@ from sqlglot import exp
 from ..errors import Diagnostic
 from ..store import Store
 from ..types import EntityLayout, LabelingFunction, Project, Task
-from .bind import bind_text, hide_gold, key_columns, require_one_select, require_syntax, show_entity
+from .bind import bind_text, hide_gold, key_columns, require_syntax, show_entity
+from .gold import hand_gold_on
 from .guard import GoldRelation, Scope, place, refusals
 from .header import Statement, name_problem, read_statements
 from .lint import lint
 from .meaning import function_synonyms, meaning
 from .parse import LFProblem, parse_statement
 from .python import PythonLF, ibis_statement, location, read_python, row_function
+from .second_look import second_look
 from .shape import label_literals, shaped, unknown_class
 
 
@@ -54,7 +56,13 @@ def lf_scope(store: Store, task: Task, layout: EntityLayout, relations) -> Scope
         "SELECT stability, list(DISTINCT function_name) FROM duckdb_functions() WHERE stability IS NOT NULL AND internal GROUP BY 1"
     ):
         stability[kind] = frozenset(n.casefold() for n in names)
-    return Scope(relations, stability["VOLATILE"], stability["CONSISTENT_WITHIN_QUERY"], _gold_relation(task, layout, relations))
+    gold = _gold_relation(task, layout, relations)
+    sources = {(s.schema, s.relation) for s in layout.sources}
+    return Scope(relations, stability["VOLATILE"], stability["CONSISTENT_WITHIN_QUERY"], gold, hand_gold_on(store, gold) - _folded(sources))
+
+
+def _folded(names) -> frozenset[tuple[str, str]]:
+    return frozenset((schema.casefold(), name.casefold()) for schema, name in names)
 
 
 def _gold_relation(task: Task, layout: EntityLayout, relations) -> GoldRelation | None:
@@ -130,7 +138,7 @@ class Loader:
             self.loaded.diagnostics.append(problem)
             volatile = volatile or problem.code == "LF204"
         text = statement.text if is_duckdb else tree.sql("duckdb")
-        require_one_select(self.store, statement, text)
+        second_look(self.store, statement, text, tree)
         columns = bind_text(self.store, statement, text)
         found = replace(shaped(tree, statement, self.layout, self.scope), volatile=volatile)
         self._check_classes(found, tree, statement)

@@ -54,3 +54,39 @@ def test_entity_and_the_end_models_input_lack_the_gold_column(folder):
     ws = workspace(folder)
     ws.run()
     assert "truth" not in ws.table("entity").columns
+
+
+VIEWS = TICKETS + """
+CREATE VIEW hidden AS SELECT ticket_id, label AS l FROM ticket_gold;
+CREATE VIEW twice_hidden AS SELECT * FROM hidden;
+CREATE MACRO gold_of(k) AS (SELECT label FROM ticket_gold WHERE ticket_id = k);
+CREATE MACRO all_gold() AS TABLE SELECT ticket_id, l FROM twice_hidden;
+CREATE VIEW late_orders AS SELECT order_id FROM orders WHERE is_late;
+CREATE MACRO loud(x) AS upper(x);
+"""
+
+
+@pytest.mark.parametrize("text", [
+    "-- lf: a\nSELECT ticket_id, l AS label FROM hidden",
+    "-- lf: a\nSELECT ticket_id, l AS label FROM twice_hidden",
+    "-- lf: a -> refund\nFROM ticket WHERE ticket_id IN (SELECT ticket_id FROM TWICE_HIDDEN WHERE l = 'refund')",
+    "-- lf: a -> refund\nFROM ticket WHERE gold_of(ticket_id) = 'refund'",
+    "-- lf: a\nSELECT ticket_id, l AS label FROM all_gold()",
+])  # fmt: skip
+def test_views_and_macros_do_not_hand_gold_on(tmp_path, text):
+    code, found = checked(project(tmp_path / "shop", text, sql=VIEWS))
+    assert code == 1 and found[0]["code"] in {"LF107", "LF106"} and found[0]["line"] == 2
+
+
+def test_other_views_and_macros_are_readable(tmp_path):
+    text = "-- lf: a -> delivery\nFROM ticket JOIN late_orders USING (order_id);\n-- lf: b -> refund\nFROM ticket WHERE loud(body) LIKE '%REFUND%'"
+    folder = project(tmp_path / "shop", text, sql=VIEWS)
+    workspace(folder).run()
+    assert votes(folder) == {"a": {2: "delivery", 4: "delivery"}, "b": {1: "refund", 3: "refund", 4: "refund"}}
+
+
+def test_a_view_over_the_rows_without_the_gold_column_is_readable(tmp_path):
+    sql = SQL + "CREATE VIEW plain AS SELECT ticket_id, body FROM ticket; CREATE VIEW leaky AS SELECT * FROM ticket;"
+    text = "-- lf: a -> refund\nFROM plain WHERE body ILIKE '%refund%';\n-- lf: b -> refund\nSELECT ticket_id FROM leaky WHERE body ILIKE '%refund%'"
+    code, found = checked(project(tmp_path / "shop", text, sql=sql, task=TASK))
+    assert code == 1 and [(d["code"], d["lf"]) for d in found] == [("LF107", "b")]
