@@ -9,7 +9,7 @@ from typing import Callable, Iterable
 
 from . import __version__
 from .errors import ConfigError, Diagnostic, LFError, StoreError, did_you_mean
-from .features import build_entities, build_gold, entity_changes, entity_layout, gold_fingerprint, relations, source_fingerprint
+from .features import answer_files, build_entities, build_gold, entity_changes, entity_layout, gold_fingerprint, relations, source_fingerprint
 from .labelling import Labelling, fit_labels
 from .lfs import LoadedLFs, lf_scope, load_lfs, register_row_functions, run_row_tests, show_entity
 from .state import RunRecord, digest, fingerprint_of, recorded, remember
@@ -138,7 +138,7 @@ class Fingerprints:
         return [gold_fingerprint(self.store, self.project, self.task, self.layout), *self.task.classes, self.now("entity")]
 
     def _vote_pattern(self) -> list[str]:
-        return [str(fingerprint_of(self.store, self.task.name, output)) for output in ("votes", "gold_label")]
+        return [str(fingerprint_of(self.store, self.task.name, output)) for output in BUILT_FROM["vote_pattern"]]
 
     def _label_model(self) -> list[str]:
         settings = json.dumps(dict(self.task.label_model), sort_keys=True, default=str)
@@ -147,6 +147,8 @@ class Fingerprints:
     def _lf_summary(self) -> list[str]:
         return [str(fingerprint_of(self.store, self.task.name, "label_model"))]
 
+
+BUILT_FROM = {"vote_pattern": ("votes", "gold_label"), "label_model": ("vote_pattern",), "lf_summary": ("label_model",)}
 
 REASONS = {
     "entity": "the source changed",
@@ -193,7 +195,7 @@ class _Job:
         self._step("label_model", self._label_model)
         self._step("lf_summary", lambda: build_statistics(self.store, self.task))
         self._warn_about_votes()
-        self._record(loaded)
+        self._record_lfs()
 
     def _step(self, output: str, build: Callable[[], object]) -> None:
         step = self.prints.step(output)
@@ -203,6 +205,7 @@ class _Job:
             fingerprint = self.prints.now(output)
             build()
             remember(self.store, self.task.name, output, fingerprint)
+            self._lineage(output)
         self.result.steps.append(replace(step, seconds=time.perf_counter() - started))
 
     def _stop_on_errors(self) -> None:
@@ -224,6 +227,7 @@ class _Job:
             write_classes(self.store, self.task)
             for evaluation in votes.evaluations:
                 self.result.diagnostics += [*([evaluation.error] if evaluation.error else []), *evaluation.warnings]
+            self._lineage("votes")
         self.result.steps.append(Step("votes", not votes.nothing_to_do, votes.reason, time.perf_counter() - started))
         write_registry(self.store, self.task, registry_rows(votes.evaluations, loaded.errors))
         self._stop_on_errors()
@@ -243,25 +247,33 @@ class _Job:
             if coverage:
                 problem = Diagnostic("LF201", "votes on every row", each.location, "a rule that always votes says nothing about a single row", lf)
             else:
-                problem = Diagnostic("LF202", "never votes", each.location, f"look at its rows: groundswell show {lf}", lf)
+                problem = Diagnostic("LF202", "never votes", each.location, "try its condition in a DuckDB shell: do its words occur?", lf)
             self.result.diagnostics.append(problem)
 
-    def _record(self, loaded: LoadedLFs) -> None:
-        name = self.task.name
-        counts = dict(self.store.rows(f'SELECT lf, n_votes FROM "{name}".lf_summary'))
+    def _record_lfs(self) -> None:
+        counts = dict(self.store.rows(f'SELECT lf, n_votes FROM "{self.task.name}".lf_summary'))
         with self.store.transaction():
             for e in self.result.evaluations:
                 self.record.lf(e.lf.name, e.fingerprint, e.reason, counts.get(e.lf.name), e.seconds, str(e.error) if e.error else None)
-            built = {step.output for step in self.result.steps if step.done}
-            if "entity" in built:
-                self.record.lineage(f"{name}.entity", {f"warehouse.{self.project.modalities[m].relation}": self.prints.now("entity") for m in self.task.modalities})
-            if "gold_label" in built and self.task.gold:
-                self.record.lineage(f"{name}.gold_label", {f"warehouse.{self.task.gold.relation}": self.prints.now("gold_label")})
-            if "votes" in built:
-                self.record.lineage(f"{name}.votes", {f"lf:{e.lf.name}": e.fingerprint for e in self.result.evaluations if not e.error} | {f"{name}.entity": self.prints.now("entity")})
-            for output, source in (("vote_pattern", "votes"), ("label_model", "vote_pattern"), ("probabilistic_labels", "label_model"), ("lf_summary", "label_model")):
-                if output in built or (output == "probabilistic_labels" and "label_model" in built):
-                    self.record.lineage(f"{name}.{output}", {f"{name}.{source}": str(fingerprint_of(self.store, name, source))})
+
+    def _lineage(self, output: str) -> None:
+        """Note what an output was just built from."""
+        self.record.lineage(f"{self.task.name}.{output}", self._inputs(output))
+        for view in LABEL_VIEWS if output == "label_model" else ():
+            self.record.lineage(f"{self.task.name}.{view}", self._inputs("lf_summary"))
+
+    def _inputs(self, output: str) -> dict[str, str]:
+        """Input -> what its content is known by."""
+        name = self.task.name
+        if output == "entity":
+            return {f"warehouse.{self.project.modalities[m].relation}": self.prints.now("entity") for m in self.task.modalities}
+        if output == "gold_label":
+            source = {f"warehouse.{self.task.gold.relation}": self.prints.now("gold_label")} if self.task.gold else {}
+            return source | {f"gold/{path.name}": self.prints.now("gold_label") for path in answer_files(self.project)}
+        if output == "votes":
+            lfs = {f"lf:{e.lf.name}": e.fingerprint for e in self.result.evaluations if not e.error}
+            return lfs | {f"{name}.entity": self.prints.now("entity")}
+        return {f"{name}.{source}": str(fingerprint_of(self.store, name, source)) for source in BUILT_FROM[output]}
 
 
 def require_published(store: Store, task: Task, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Sequence
 
@@ -16,6 +17,8 @@ from .plan import ROWS, UNCHANGED, Evaluation, VotePlan
 from .problems import class_problem, relation_problems, relation_query, runtime_problem, strange_labels, timeout_problem
 from .select import local_votes, only_this_modality, over_one_modality
 from .slots import Slot, assign_slots, recoded, stored_slots, word_names, write_slots
+
+sql_log = logging.getLogger("groundswell.sql")
 
 
 def build_votes(
@@ -98,6 +101,7 @@ class _Builder:
         started = time.perf_counter()
         local = self._local_to_do()
         self.listen(Event("lfs", f"one scan for {len(local)} row-local LFs"))
+        self._log_as_written(local)
         try:
             self._write(relations)
         except (duckdb.Error, QueryTimeout):
@@ -106,6 +110,14 @@ class _Builder:
             self._write(relations)
         for evaluation in local:
             evaluation.seconds = (time.perf_counter() - started) / len(local)
+
+    def _log_as_written(self, local: Sequence[Evaluation]) -> None:
+        """For `-v`: the scan before rewriting; what is run follows in the log."""
+        if local and sql_log.isEnabledFor(logging.DEBUG):
+            lfs = over_one_modality([e.lf for e in local], self.task.modalities)
+            slots = assign_slots({lf.name: "" for lf in lfs}, len(self.task.classes))
+            plain = local_votes(lfs, slots, self.task.classes, self.layout, f"{self.schema}.entity", ("entity_id",), rewritten=False)
+            sql_log.debug("-- the row-local LFs as written; the scan that is run, rewritten to give the same votes, follows\n%s;", plain.sql("duckdb", pretty=True))
 
     def _write(self, relations: Sequence[Evaluation]) -> None:
         healthy = [e for e in self.plan.evaluations if e.error is None]
