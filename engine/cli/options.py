@@ -34,7 +34,7 @@ def _print_sql(context: click.Context, option: click.Parameter, verbose: bool) -
 
         logger = logging.getLogger("groundswell.sql")
         logger.setLevel(logging.DEBUG)
-        logger.addHandler(logging.StreamHandler())
+        logger.handlers = [logging.StreamHandler()]
 
 
 def workspace(project: str, task: str | None):

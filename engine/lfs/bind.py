@@ -132,3 +132,5 @@ def _require_plain_label(names: list[str], lf: LabelingFunction) -> None:
         raise label_problem(lf.name, lf.location)
     if lf.label is None and "p" in names:
         raise soft_vote_problem(lf.name, lf.location)
+    if lf.label is None and names.count("label") > 1:
+        raise LFProblem(Diagnostic("LF110", 'the result has several columns "label"', lf.location, "keep one of them", lf.name))

@@ -257,3 +257,9 @@ def test_keys_of_other_types(tmp_path, kind, keys):
     found = published(folder, "SELECT lf, CAST(entity_id AS VARCHAR), typeof(entity_id) FROM kind.votes ORDER BY lf")
     text = duckdb.sql(f"SELECT {', '.join(f'CAST({k} AS VARCHAR)' for k in keys)}").fetchone()
     assert found == [("odd", text[1], kind), ("rel", text[2], kind)]
+
+
+def test_two_label_columns_are_an_error(tmp_path):
+    text = "-- lf: a\nSELECT ticket_id, 'refund' AS label, 'delivery' AS label FROM ticket JOIN orders USING (order_id)"
+    code, found = checked(project(tmp_path / "shop", text))
+    assert code == 1 and found[0]["code"] == "LF110" and 'several columns "label"' in found[0]["message"]
