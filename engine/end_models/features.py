@@ -180,14 +180,17 @@ def _kind_of_strings(s: ColumnStatistics) -> tuple[str | None, str | None]:
 
 
 def is_number(t: pa.DataType) -> bool:
+    """Is it a type of numbers?"""
     return pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_decimal(t)
 
 
 def is_instant(t: pa.DataType) -> bool:
+    """Is it a timestamp or a date?"""
     return pa.types.is_timestamp(t) or pa.types.is_date(t)
 
 
 def is_string(t: pa.DataType) -> bool:
+    """Is it a type of plain strings (dictionaries are categories)?"""
     if pa.types.is_dictionary(t):
         return False
     return pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t)

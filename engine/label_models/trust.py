@@ -53,6 +53,7 @@ def vote_warnings(patterns: VotePatterns) -> list[str]:
 
 
 def too_few_lfs(patterns: VotePatterns) -> list[str]:
+    """LM201: accuracies cannot be identified."""
     n = int((patterns.votes != ABSTAIN).any(axis=0).sum())
     if n >= 3:
         return []
@@ -60,12 +61,14 @@ def too_few_lfs(patterns: VotePatterns) -> list[str]:
 
 
 def no_overlap(patterns: VotePatterns) -> list[str]:
+    """LM202: nothing to compare an LF with."""
     if ((patterns.votes != ABSTAIN).sum(axis=1) >= 2).any():
         return []
     return ["LM202: no two LFs vote on the same entity; nothing in the votes tells a good LF from a bad one"]
 
 
 def worse_than_chance(patterns: VotePatterns, posterior: np.ndarray, class_balance: np.ndarray) -> list[str]:
+    """LM203: LFs whose votes the posterior contradicts more often than chance would."""
     accuracy, chance = learned_accuracy(patterns, posterior), chance_accuracy(patterns, class_balance)
     worse = np.flatnonzero(below_chance(patterns, posterior, class_balance))
     named = [f"{patterns.lfs[j]} (accuracy {accuracy[j]:.2f}, chance {chance[j]:.2f})" for j in worse]
@@ -89,12 +92,14 @@ def chance_accuracy(patterns: VotePatterns, class_balance: np.ndarray) -> np.nda
 
 
 def unvoted_classes(patterns: VotePatterns) -> list[str]:
+    """LM204: classes that only the class balance speaks for."""
     voted = set(np.unique(patterns.votes).tolist())
     missing = [c for k, c in enumerate(patterns.classes) if k not in voted]
     return [f"LM204: no LF votes for {listed(missing)}: nothing but the class balance speaks for it"] if missing else []
 
 
 def against_majority(patterns: VotePatterns, posterior: np.ndarray) -> list[str]:
+    """LM206: the labels are far from majority vote."""
     differs = majority_disagreement(patterns, posterior)
     if not differs > DISAGREEMENT_LEVEL:
         return []
@@ -110,6 +115,7 @@ def lost_classes(patterns: VotePatterns, posterior: np.ndarray) -> list[int]:
 
 
 def lost_class_warnings(patterns: VotePatterns, posterior: np.ndarray) -> list[str]:
+    """LM207: classes that majority vote finds and the model does not."""
     lost = [patterns.classes[k] for k in lost_classes(patterns, posterior)]
     if not lost:
         return []
@@ -164,11 +170,13 @@ def _phi(both: np.ndarray, n: float) -> np.ndarray:
 
 
 def silent_lfs(patterns: VotePatterns) -> list[str]:
+    """LM211: LFs without a vote."""
     named = [lf for lf, votes in zip(patterns.lfs, _votes_cast(patterns)) if votes == 0]
     return [f"LM211: LFs that never vote: {listed(named)}"] if named else []
 
 
 def few_entities(patterns: VotePatterns) -> list[str]:
+    """LM209: LFs with too few votes to learn from."""
     few = [f"{lf} ({n})" for lf, n in zip(patterns.lfs, _votes_cast(patterns)) if 0 < n < FEW_ENTITIES]
     return [f"LM209: LFs with fewer than {FEW_ENTITIES} votes to learn from: {listed(few)}"] if few else []
 
