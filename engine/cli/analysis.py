@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ..explanation import Mark, flip, marks
 from .console import console, show, show_rows
 from .options import format_option, project_options, workspace
 
@@ -110,23 +111,40 @@ def explain(key: str, project: str, task: str | None, form: str) -> None:
             show(evidence, form)
             return
         entity = ws.entity(key)
-        _print_entity(entity)
+        _print_entity(entity, marks(ws.store, ws.task, entity))
         if not evidence.num_rows:
             click.echo("no labeling function votes on this row: it has no label")
             return
         _print_waterfall(evidence.to_pylist())
+        if found := flip(ws.store, ws.task, entity["entity_id"]):
+            click.echo(f"without {' and '.join(found.lfs)} " + (f"the label would be {found.label}" if found.label else "it would be a tie"))
         click.echo(f"{entity['n_same_votes']:,} entities have exactly these votes (pattern {entity['pattern_id']})")
 
 
-def _print_entity(entity: dict) -> None:
+def _print_entity(entity: dict, found: list[Mark]) -> None:
+    """What is known about an entity; the words that made rules fire are underlined and explained below."""
     hidden = {"label", "confidence", "n_votes", "pattern_id", "n_same_votes", "gold", "event_time"}
     for name, value in entity.items():
         if name not in hidden and value is not None:
-            click.echo(f"{name:>16}  {value}")
+            click.echo(f"{name:>16}  {marked(str(value), [m for m in found if m.column == name])}")
+    words = {(m.lf, str(entity[m.column])[m.start : m.end]) for m in found}
+    for lf in dict.fromkeys(m.lf for m in found):
+        click.echo(f"{'':>16}  {lf}: " + ", ".join(f'"{word}"' for name, word in sorted(words) if name == lf))
     label = entity["label"] or ("a tie" if entity["confidence"] is not None else "none")
     confidence = f" (p = {entity['confidence']:.3f}, {entity['n_votes']} votes)" if entity["confidence"] is not None else ""
     gold = f"; gold says {entity['gold']}" if entity["gold"] else ""
     click.echo(f"{'label':>16}  " + click.style(label, bold=True) + confidence + gold)
+
+
+def marked(text: str, found: list[Mark]) -> str:
+    """The text with its marks in bold and underlined (in a terminal that knows how); overlapping marks count once."""
+    shown, at = [], 0
+    for mark in found:
+        start = max(mark.start, at)
+        if start < mark.end:
+            shown += [text[at:start], click.style(text[start : mark.end], bold=True, underline=True)]
+            at = mark.end
+    return "".join([*shown, text[at:]])
 
 
 def _print_waterfall(rows: list[dict]) -> None:

@@ -1,0 +1,78 @@
+"""Which votes carry a label, and which words made rules fire: against brute force and by hand."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from support import project, workspace
+
+from groundswell.explanation import Mark, flip, marks
+from groundswell.label_models import VotePatterns, label_model
+
+LFS = r"""-- lf: a -> refund
+FROM ticket WHERE body ILIKE '%refund%';
+-- lf: b -> refund
+FROM ticket WHERE regexp_matches(body, '(?i)\bmoney\b|want');
+-- lf: c -> delivery
+FROM ticket WHERE lower(body) LIKE '%par_el%' AND NOT contains(body, 'hello');
+-- lf: d -> delivery
+FROM ticket WHERE contains(body, 'late') OR regexp_matches(body, 'WHERE', 'i');
+-- lf: e
+SELECT ticket_id, CASE queue WHEN 'billing' THEN 'refund' WHEN 'logistics' THEN 'delivery' END AS label FROM ticket;
+"""
+
+
+@pytest.fixture(scope="module", params=["majority", "dawid_skene", "multinomial"])
+def ws(tmp_path_factory, request):
+    task = f'label_model = {{ method = "{request.param}", seed = 0 }}'
+    workspace_ = workspace(project(tmp_path_factory.mktemp("explained") / "shop", LFS, task=task))
+    workspace_.run()
+    return workspace_
+
+
+def test_a_flip_is_true_and_one_vote_less_is_not_enough(ws):
+    """Taking the named votes away changes the label the model gives; no single vote does when two are named."""
+    matrix = ws.table("label_matrix").order_by("entity_id").to_pyarrow().to_pydict()
+    keys, code = matrix.pop("entity_id"), {c: i for i, c in enumerate(ws.task.classes)}
+    lfs, votes = list(matrix), np.array([[code.get(v, -1) for v in column] for column in matrix.values()]).T
+    patterns, _ = VotePatterns.from_matrix(votes, lfs, ws.task.classes)
+    model = label_model(ws.task.label_model["method"]).fit(patterns)
+
+    def labelled(row) -> str | None:
+        if (np.array(row) < 0).all():
+            return "none"
+        seen, _ = VotePatterns.from_matrix(np.array([row]), lfs, ws.task.classes)
+        p = model.predict(seen)[0]
+        top = np.flatnonzero(p >= p.max() - 1e-6)
+        return ws.task.classes[top[0]] if len(top) == 1 else None
+
+    found = 0
+    for row, key in zip(votes, keys):
+        label, how = labelled(row), flip(ws.store, ws.task, int(key))
+        if how is None:
+            continue
+        found += 1
+        without = [-1 if lf in how.lfs else v for lf, v in zip(lfs, row)]
+        assert labelled(without) == how.label != label
+        for fewer in combinations(how.lfs, len(how.lfs) - 1):
+            if len(fewer) and len(how.lfs) == 2:
+                assert labelled([-1 if lf in fewer else v for lf, v in zip(lfs, row)]) == label
+    assert found
+
+
+def test_words_that_made_rules_fire(ws):
+    at = {key: [(m.column, m.lf, ws.entity(key)[m.column][m.start : m.end]) for m in marks(ws.store, ws.task, ws.entity(key))] for key in (1, 2, 3, 4, 5, 6)}
+    assert at[1] == [("body", "b", "want"), ("body", "a", "refund")]
+    assert at[2] == [("body", "d", "where"), ("body", "c", "parcel")]
+    assert at[3] == [("body", "a", "Refund"), ("body", "b", "money")]
+    assert at[4] == [("body", "c", "parcel"), ("body", "d", "late"), ("body", "a", "refund")]
+    assert at[5] == at[6] == []
+
+
+def test_marks_are_shown_once(ws):
+    from groundswell.cli.analysis import marked
+
+    found = [Mark("body", 0, 4, "a"), Mark("body", 2, 6, "b"), Mark("body", 8, 9, "a")]
+    plain = marked("abcdefghij", found).replace("\x1b[1m", "").replace("\x1b[4m", "").replace("\x1b[0m", "")
+    assert plain == "abcdefghij" and marked("abcdefghij", found).count("\x1b[0m") == 3
+    assert marked("abc", []) == "abc"
