@@ -1,4 +1,5 @@
-"""How one column becomes numbers, one class per feature kind: numeric, categorical, text.
+"""How one column becomes numbers, one class per feature kind: numeric, categorical, text;
+lists are in `list_columns`.
 
 A column encoder has
     dense_width, sparse_width   columns it adds to the dense and to the sparse block; sparse_width is known after `freeze`
@@ -20,6 +21,7 @@ import scipy.sparse as sp
 
 from ..errors import Diagnostic, EndModelError
 from .features import Feature, decoded, is_instant, is_number, is_string
+from .list_columns import EmbeddingColumn, MultivaluedColumn, unsuitable
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class NumericColumn:
         elif is_number(column.type):
             x = _float64(column)
         else:
-            raise _unsuitable(self.feature, column.type)
+            raise unsuitable(self.feature, column.type)
         if np.isinf(x).any():
             hint = "map infinite values to NULL in the query"
             raise EndModelError("EM104", f'feature "{self.feature.name}" holds an infinite value', hint=hint)
@@ -147,7 +149,7 @@ class CategoricalColumn:
         try:
             return decoded(column)
         except pa.ArrowNotImplementedError as e:
-            raise _unsuitable(self.feature, column.type) from e
+            raise unsuitable(self.feature, column.type) from e
 
     def state(self) -> dict:
         return {"vocabulary": self.vocabulary.to_pylist()}
@@ -179,7 +181,7 @@ class TextColumn:
 
     def observe(self, column: pa.Array) -> None:
         if not (is_string(column.type) or pa.types.is_dictionary(column.type)):
-            raise _unsuitable(self.feature, column.type)
+            raise unsuitable(self.feature, column.type)
 
     def freeze(self) -> list[Diagnostic]:
         return []
@@ -215,12 +217,9 @@ def _float64(column: pa.Array) -> np.ndarray:
     return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
 
 
-def _unsuitable(feature: Feature, found: pa.DataType) -> EndModelError:
-    hint = "name another kind, or cast it in the query"
-    return EndModelError("EM113", f'feature "{feature.name}" is {feature.kind}, but its column is {found}', hint=hint)
-
-
-COLUMN_ENCODERS = {"numeric": NumericColumn, "categorical": CategoricalColumn, "text": TextColumn}
+COLUMN_ENCODERS = {
+    "numeric": NumericColumn, "categorical": CategoricalColumn, "text": TextColumn, "multivalued": MultivaluedColumn, "embedding": EmbeddingColumn,
+}  # fmt: skip
 """Feature kind -> encoder. A new kind is one class and one entry here."""
 
 

@@ -35,9 +35,12 @@ class Feature:
 
     @property
     def sql_type(self) -> str:
-        """DuckDB type of this input in predict_<task>(...): DOUBLE, TIMESTAMP, TIMESTAMPTZ, DATE, BOOLEAN or VARCHAR."""
+        """DuckDB type of this input in predict_<task>(...): DOUBLE, TIMESTAMP, TIMESTAMPTZ, DATE, BOOLEAN, VARCHAR,
+        VARCHAR[] or FLOAT[]."""
         if self.type == "bool":
             return "BOOLEAN"
+        if self.kind in ("multivalued", "embedding"):
+            return "VARCHAR[]" if self.kind == "multivalued" else "FLOAT[]"
         if self.kind != "numeric":
             return "VARCHAR"
         if self.type.startswith("timestamp"):
@@ -123,7 +126,8 @@ def infer_features(
     kinds       column -> kind, decided by the user; wins over inference
     exclude     columns that are not features, beside entity_id, p and weight; not reported
 
-    Numbers, dates and timestamps are numeric (timestamps in seconds), booleans and enums categorical. A string column is
+    Numbers, dates and timestamps are numeric (timestamps in seconds), booleans and enums categorical, lists of strings
+    multivalued, lists of numbers embeddings. A string column is
     categorical if its values repeat (distinct ratio <= .1, or <= 20 distinct values and ratio <= .5), else text if it has
     two words or more on average, else skipped as an identifier if its ratio exceeds .95 in 100 rows, else categorical.
     Raises EndModelError EM105 if kinds names an unknown column, EM113 for an unknown kind.
@@ -164,6 +168,9 @@ def _kind_of(field: pa.Field, statistics: Mapping[str, ColumnStatistics]) -> tup
     if is_string(field.type):
         found = statistics.get(field.name)
         return _kind_of_strings(found) if found else (None, "no statistics about its values were given")
+    if is_list(field.type):
+        of = field.type.value_type
+        return ("multivalued", None) if is_string(of) else ("embedding", None) if is_number(of) else (None, f"lists of {of} are not supported")
     return None, f"type {field.type} is not supported yet"
 
 
@@ -187,6 +194,11 @@ def is_number(t: pa.DataType) -> bool:
 def is_instant(t: pa.DataType) -> bool:
     """Is it a timestamp or a date?"""
     return pa.types.is_timestamp(t) or pa.types.is_date(t)
+
+
+def is_list(t: pa.DataType) -> bool:
+    """Is it a type of lists, of fixed or varying length?"""
+    return pa.types.is_list(t) or pa.types.is_large_list(t) or pa.types.is_fixed_size_list(t)
 
 
 def is_string(t: pa.DataType) -> bool:

@@ -133,13 +133,6 @@ def test_types_that_do_not_suit_the_kind(kind, column):
     assert e.value.code == "EM113"
 
 
-@pytest.mark.parametrize("kind", ["multivalued", "embedding"])
-def test_kinds_to_come_say_so(kind):
-    with pytest.raises(EndModelError, match="not supported yet") as e:
-        fitted(kind, [])
-    assert e.value.code == "EM113"
-
-
 def test_blocks_regroup_rows():
     table = pa.table({"a": range(25)})
     found = list(blocks(lambda: iter(table.to_batches(max_chunksize=7)), 10))

@@ -35,10 +35,11 @@ def test_kinds_follow_types_and_values():
     assert {f.name: f.kind for f in spec.features} == {
         "n": "numeric", "price": "numeric", "at": "numeric", "day": "numeric", "flag": "categorical", "enum": "categorical",
         "country": "categorical", "slogan": "categorical", "body": "text", "surname": "categorical",
+        "tags": "multivalued", "vector": "embedding",
     }  # fmt: skip
     reasons = {s.name: s.reason for s in skipped}
-    assert set(reasons) == {"url", "empty", "tags", "vector"}
-    assert "identifier" in reasons["url"] and "NULL" in reasons["empty"] and "not supported yet" in reasons["tags"]
+    assert set(reasons) == {"url", "empty"}
+    assert "identifier" in reasons["url"] and "NULL" in reasons["empty"]
     assert skipped[0].diagnostic.code == "EM202" and skipped[0].diagnostic.severity == "warning"
 
 
