@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from .end_models import EndModel, FeatureSpec, end_model, infer_features, load_end_model
 from .errors import Diagnostic, EndModelError
+from .evaluation import evaluate
 from .state import recorded
 from .features import warehouse_columns
 from .store import Store, looking, publish, writing
@@ -32,7 +33,7 @@ CREATE TABLE IF NOT EXISTS {schema}.end_model (
 
 @dataclass(frozen=True)
 class Training:
-    """A trained end model: its id, where the artefact lies, metrics per split, warnings."""
+    """A trained end model: its id, where the artefact lies, metrics per split and arm (see `evaluate`), warnings."""
 
     model_id: int
     method: str
@@ -81,7 +82,8 @@ class _Trainer:
         self.listen(Event("predict", "predicting every entity"))
         with self.store.transaction():
             write_predictions(self.store, self.task, model, model_id)
-            metrics = self._metrics(model_id)
+            self.listen(Event("evaluate", "judging against gold"))
+            metrics = evaluate(self.store, self.task, self.settings, spec)
             self._write(model_id, spec, metrics, artefact, sha256)
         return Training(model_id, self.settings["method"], artefact, metrics, spec, (*skipped, *model.warnings_))
 
@@ -103,10 +105,6 @@ class _Trainer:
         if event.get("event") == "epoch":
             losses = ", ".join(f"{k} {event[k]:.4f}" for k in ("train_loss", "dev_loss") if event.get(k) is not None)
             self.listen(Event("train", f"epoch {event['epoch']}: {losses}"))
-
-    def _metrics(self, model_id: int) -> list[dict[str, Any]]:
-        found = self.store.file("end_model_metrics", self.task.name, positive=self.task.classes[-1], model_id=model_id)
-        return found.to_pylist()
 
     def _write(self, model_id: int, spec: FeatureSpec, metrics: list[dict], artefact: Path, sha256: str) -> None:
         self.store.execute(

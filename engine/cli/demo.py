@@ -69,7 +69,7 @@ def _run(home: Path, log: str) -> None:
         labelling_lines(ws)
         with Progress(log=log) as progress:
             training = ws.train(listen=progress)
-        show(metrics_table(training.metrics), "table", "the end model, on tickets that people labelled")
+        show(metrics_table([r for r in training.metrics if r["split"] == "test"]), "table", "the end model and what it is compared with, on tickets that people labelled")
         key = ws.store.value(f'SELECT entity_id FROM "{ws.task.name}".training_set WHERE n_votes >= 3 ORDER BY confidence, entity_id LIMIT 1')
     click.echo(LOOK_AT.format(folder=home, key=key))
 

@@ -9,6 +9,9 @@ import click
 from .console import Progress, complain, show
 from .options import format_option, log_option, project_options, workspace
 
+ARM_NAMES = {"end_model": "end model", "label_model": "label model", "majority": "majority vote", "supervised": "same model, trained on gold"}
+SPLIT_ORDER = ("test", "dev", "train")
+
 
 @click.command()
 @project_options
@@ -21,7 +24,8 @@ def train(project, task, form, log, method, seed) -> None:
     with workspace(project, task) as ws:
         with Progress(form, log) as progress:
             training = ws.train(method, seed=seed, listen=progress)
-        show(metrics_table(training.metrics), form)
+        judged = [r for r in training.metrics if form != "table" or r["split"] != "train" or {m["split"] for m in training.metrics} == {"train"}]
+        show(metrics_table(judged), form)
         if form == "table":
             complain(training.diagnostics)
             click.echo(f"model {training.model_id} ({training.method}) reads {', '.join(f'{f.name} ({f.kind})' for f in training.features.features)}")
@@ -29,18 +33,22 @@ def train(project, task, form, log, method, seed) -> None:
 
 
 def metrics_table(rows: list[dict]):
-    """Metrics with one column per metric, one row per split (and modality where there are several)."""
+    """Metrics with one row per split, modality (where there are several) and arm, one column per metric, intervals as text."""
     import pyarrow as pa
 
-    modalities = {r["modality"] for r in rows if r["modality"]}
-    kept = [r for r in rows if r["modality"] is None or len(modalities) > 1]
     table: dict[tuple, dict] = {}
-    for r in kept:
-        at = table.setdefault((r["split"], r["modality"] or "all"), {"split": r["split"], "modality": r["modality"] or "all", "rows": r["n"]})
+    for r in rows:
+        key = (r["split"], r["modality"] or "", r["arm"])
+        at = table.setdefault(key, {"split": r["split"], "modality": r["modality"] or "all", "arm": ARM_NAMES[r["arm"]], "rows": r["n"]})
         at[r["metric"]] = r["value"]
-    names = ["split", "modality", "rows", "average_precision", "f1", "accuracy", "log_loss"]
-    found = sorted(table.values(), key=lambda r: (r["split"], r["modality"] != "all", r["modality"]))
-    return pa.table({n: pa.array([r.get(n) for r in found], pa.string() if n in ("split", "modality") else pa.int64() if n == "rows" else pa.float64()) for n in names})
+        if r["metric"] == "average_precision" and r["low"] is not None:
+            at["average_precision_95"] = f"{r['low']:.3f} to {r['high']:.3f}"
+    text = ("split", "modality", "arm", "average_precision_95")
+    names = ["split", "modality", "arm", "rows", "average_precision", "average_precision_95", "f1", "accuracy", "log_loss"]
+    found = [table[key] for key in sorted(table, key=lambda k: (SPLIT_ORDER.index(k[0]), k[1], list(ARM_NAMES).index(k[2])))]
+    kinds = {n: pa.string() if n in text else pa.int64() if n == "rows" else pa.float64() for n in names}
+    columns = {n: pa.array([r.get(n) for r in found], kinds[n]) for n in names}
+    return pa.table({n: c for n, c in columns.items() if n != "modality" or len({r["modality"] for r in found}) > 1})
 
 
 @click.command()
