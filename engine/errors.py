@@ -136,6 +136,8 @@ CODES: dict[str, str] = {
     "EM117": "no usable feature",
     "EM118": "there are no labels to train on yet",
     "EM119": "no end model is trained yet",
+    "EM120": "an end model cannot be written in that format",
+    "EM121": "a package that writes that format is not installed",
     "EM201": "a feature has one value only and carries no information",
     "EM202": "a column is not used as a feature",
     "EM203": "no dev batches: early stopping is off",

@@ -165,6 +165,20 @@ def current_model(store: Store, project: Project, task: Task) -> tuple[int, EndM
     return model_id, load_end_model(project.root / artefact, sha256)
 
 
+def register_prediction(store: Store, project: Project, task: Task) -> str | None:
+    """Make the newest end model callable from queries on this connection; returns the call, None without a model.
+
+    predict_<task>(features...) -> MAP(VARCHAR, DOUBLE), class -> probability.
+    """
+    from groundswell.udfs.score import register_scoring_udf
+
+    if not store.has_table(task.name, "end_model"):
+        return None
+    _, model = current_model(store, project, task)
+    register_scoring_udf(store.connection, f"predict_{task.name}", model)
+    return f"predict_{task.name}({', '.join(name for name, _ in model.inputs)})"
+
+
 def predict_all(project: Project, task: Task, listen: Listener = silent) -> int:
     """Predict every entity with the newest end model and publish; returns the model's id."""
     with writing(project, "predict") as store:

@@ -14,6 +14,7 @@ from .lfs import LoadedLFs, PythonLF
 from .lfs.statement import predicate_statement, relation_statement
 from .project.config import load_project
 from .store import Store, reading
+from .store.arrow import as_table
 from .types import GoldSource, Listener, Modality, Project, SplitRule, Task, silent
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _frames(source: Any, table: str | None) -> tuple[dict[str, Any], str]:
         raise ConfigError("CFG118", f"the connection has {len(names)} tables: say which one to label", hint=f"table=... one of {', '.join(names)}")
     if table is not None and table not in names:
         raise ConfigError("CFG108", f'there is no table "{table}" in the connection', hint=did_you_mean(table, names))
-    return {name: source.table(name).to_arrow_table() for name in names}, table or names[0]
+    return {name: as_table(source.table(name)) for name in names}, table or names[0]
 
 
 def pick_task(project: Project, name: str | None) -> Task:
@@ -93,6 +94,7 @@ class Workspace:
         self._home: tempfile.TemporaryDirectory | None = None
         self._declared: dict[str, Any] = {}
         self._reader: Store | None = None
+        self._scoring = False
 
     # -- labeling functions ---------------------------------------------------------------------------------------------
 
@@ -124,7 +126,7 @@ class Workspace:
     ) -> pipeline.RunResult:
         """Evaluate what changed, label, publish. Raises LFError when LFs are wrong, unless keep_going."""
         result = pipeline.run(self.project, self.task, self._options(select, full, keep_going, seed), listen)
-        self._reader = None
+        self._reader, self._scoring = None, False
         return result
 
     def _options(self, select: Sequence[str], full: bool, keep_going: bool = False, seed: int | None = None) -> pipeline.RunOptions:
@@ -135,7 +137,7 @@ class Workspace:
         from .training import train
 
         trained = train(self.project, self.task, method, seed, listen)
-        self._reader = None
+        self._reader, self._scoring = None, False
         return trained
 
     # -- looking --------------------------------------------------------------------------------------------------------
@@ -157,6 +159,15 @@ class Workspace:
         store = self.store
         self.require(name)
         return store.ibis.table(name, database=("store", self.task.name))
+
+    def sql(self, query: str) -> pa.Table:
+        """The result of a query on the published store, in which the end model is predict_<task>(features...)."""
+        if not self._scoring:
+            from .training import register_prediction
+
+            register_prediction(self.store, self.project, self.task)
+            self._scoring = True
+        return self.store.arrow(query)
 
     def summary(self) -> ibis.Table:
         """`lf_summary`: one row per LF."""
@@ -213,6 +224,14 @@ class Workspace:
 
     def _example_key(self) -> str:
         return str(self.store.value(f'SELECT entity_id FROM "{self.task.name}".entity ORDER BY 1 LIMIT 1'))
+
+    def report(self, path: str | Path = "report.html", redact: bool = False) -> Path:
+        """Write the offline HTML report; redact hides the texts of entities."""
+        from .report import build_report
+
+        target = Path(path)
+        target.write_text(build_report(self.store, self.task, redact), encoding="utf-8")
+        return target
 
     def close(self) -> None:
         """Close the reader and forget temporary files."""

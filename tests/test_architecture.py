@@ -21,9 +21,9 @@ FLOORS = [
     {"errors"},
     {"types"},
     {"store"},
-    {"project", "features", "lfs", "votes", "label_models", "end_models"},
-    {"state"},
-    {"pipeline", "labelling", "training", "export", "doctor"},
+    {"project", "features", "lfs", "votes", "label_models", "end_models", "report"},
+    {"state", "evaluation", "explanation", "export_surface"},
+    {"pipeline", "labelling", "training", "export", "export_dbt", "doctor"},
     {"workspace"},
     {"cli"},
 ]

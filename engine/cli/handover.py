@@ -9,10 +9,13 @@ import click
 from .console import show_rows
 from .options import project_options, workspace
 
+MODEL_FORMATS = {"torchscript": ".pt", "onnx": ".onnx", "sql": ".sql"}
+SQL_DIALECTS = ("duckdb", "postgres", "snowflake", "bigquery", "spark")
+
 
 @click.group()
 def export() -> None:
-    """Hand results over: the label matrix, the labels."""
+    """Hand results over: the label matrix, the labels, the end model, a dbt package."""
 
 
 @export.command()
@@ -39,6 +42,45 @@ def labels(project: str, task: str | None, output: str, threshold: float) -> Non
         found = ws.store.stream(f'FROM "{ws.task.name}".training_set WHERE confidence >= $t', {"t": threshold})
         write_table(found, output)
     click.echo(f"labels into {output}")
+
+
+@export.command()
+@project_options
+@click.option("--format", "form", type=click.Choice(MODEL_FORMATS), required=True, help="How the model is written.")
+@click.option("-o", "--output", metavar="FILE", help="Where to (default: end_model with the suffix of the format).")
+@click.option("--dialect", type=click.Choice(SQL_DIALECTS), default="duckdb", show_default=True, help="Of --format sql.")
+def model(project: str, task: str | None, form: str, output: str | None, dialect: str) -> None:
+    """The newest end model, for use without groundswell.
+
+    \b
+    torchscript  one file for torch alone; whole rows where no feature is text, encoded rows otherwise
+    onnx         the same for ONNX Runtime; needs the package onnx
+    sql          a logistic model over numbers and categories as one SELECT
+    """
+    from ..end_models.export_model import write_model
+    from ..training import current_model
+
+    path = Path(output or f"end_model{MODEL_FORMATS[form]}")
+    with workspace(project, task) as ws:
+        model_id, end_model = current_model(ws.store, ws.project, ws.task)
+        write_model(end_model, path, form, title=f"{ws.task.name}: end model {model_id}", table=(ws.task.name, "entity"), dialect=dialect)
+    click.echo(f"end model {model_id} ({end_model.method}) into {path}")
+
+
+@export.command()
+@project_options
+@click.option("-o", "--output", default="dbt", show_default=True, metavar="DIR", help="The package's folder.")
+def dbt(project: str, task: str | None, output: str) -> None:
+    """A dbt package for the published store: sources, descriptions, tests, one example model.
+
+    Written again at any time: models/sources.yml is replaced, files you may have edited are kept.
+    """
+    from ..export_dbt import export_dbt
+
+    with workspace(project, task) as ws:
+        written = export_dbt(ws.store, ws.project, ws.task, Path(output))
+    click.echo(f"{', '.join(written)} into {output}")
+    click.echo(f"next: cd {output} && dbt build")
 
 
 @click.command()

@@ -16,6 +16,7 @@ from sqlglot import exp
 from ..errors import StoreError
 from ..types import Project
 from . import queries, warehouse
+from .arrow import as_reader, as_table
 from .detail import is_full, lock_holder
 from .lock import writer_lock
 from .schema import STORAGE_VERSION, ensure_schema, require_version
@@ -54,7 +55,7 @@ class Store:
 
     def arrow(self, query: Query, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The whole result as an Arrow table."""
-        return self.execute(query, parameters).to_arrow_table()
+        return as_table(self.execute(query, parameters))
 
     def rows(self, query: Query, parameters: Mapping[str, Any] | None = None) -> list[tuple]:
         """The whole result as tuples."""
@@ -72,7 +73,7 @@ class Store:
         if self.path:
             cursor.execute(f"USE {CATALOG}")
         text = query.sql("duckdb") if isinstance(query, exp.Expression) else query
-        return cursor.execute(text, dict(parameters or {})).to_arrow_reader(batch_size)
+        return as_reader(cursor.execute(text, dict(parameters or {})), batch_size)
 
     def file(self, name: str, schema: str, **parameters: Any) -> pa.Table:
         """The result of sql/`name`.sql on the tables of `schema`."""

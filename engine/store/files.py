@@ -8,18 +8,19 @@ import duckdb
 import pyarrow as pa
 
 from ..errors import ConfigError
+from .arrow import as_reader, as_table
 
 READERS = {".parquet": "read_parquet", ".csv": "read_csv", ".tsv": "read_csv", ".json": "read_json", ".jsonl": "read_json"}
 
 
 def read_table(path: str) -> pa.Table:
     """A file as an Arrow table. Raises ConfigError CFG123."""
-    return _relation(duckdb.connect(":memory:"), path).to_arrow_table()
+    return as_table(_relation(duckdb.connect(":memory:"), path))
 
 
 def read_batches(path: str) -> pa.RecordBatchReader:
     """A file as Arrow batches. Raises ConfigError CFG123."""
-    return _relation(duckdb.connect(":memory:"), path).to_arrow_reader(65_536)
+    return as_reader(_relation(duckdb.connect(":memory:"), path), 65_536)
 
 
 def _relation(connection: duckdb.DuckDBPyConnection, path: str) -> duckdb.DuckDBPyRelation:

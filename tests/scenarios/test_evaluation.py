@@ -81,3 +81,13 @@ def test_without_gold_there_is_nothing_to_judge(tmp_path):
     with workspace(folder) as ws:
         ws.run()
         assert ws.train().metrics == []
+
+
+def test_the_end_model_is_a_function_inside_queries(trained):
+    folder, _ = trained
+    with workspace(folder) as ws:
+        query = """
+            SELECT max(abs(predict_intent(e.body, e.queue)['refund'] - p.p['refund'])) AS apart, count(*) AS n
+            FROM intent.entity AS e JOIN intent.predictions AS p USING (entity_id)"""
+        found = ws.sql(query).to_pylist()[0]
+    assert found["n"] == 600 and found["apart"] < 1e-12
