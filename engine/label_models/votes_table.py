@@ -47,6 +47,9 @@ def as_table(relation: Any, what: str = "votes") -> pa.Table:
         return pa.Table.from_batches([relation])
     if hasattr(relation, "to_pyarrow"):
         return as_table(relation.to_pyarrow(), what)
+    for name in ("to_arrow_table", "fetch_arrow_table"):  # DuckDB relations, of 1.5 and of 1.4
+        if hasattr(relation, name):
+            return getattr(relation, name)()
     if hasattr(relation, "__arrow_c_stream__"):
         return pa.RecordBatchReader.from_stream(relation).read_all()
     if hasattr(relation, "arrow"):

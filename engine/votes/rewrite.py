@@ -143,7 +143,7 @@ class _Rewriting:
         names = {text: "" for text, n in count.items() if n > 1}
 
         def read(node: exp.Expression) -> exp.Expression:
-            text = node.sql("duckdb") if isinstance(node, SHAREABLE) else None
+            text = node.sql("duckdb") if isinstance(node, SHAREABLE) and not isinstance(node.parent, exp.Escape) else None
             if text not in names:
                 return node
             names[text] = names[text] or self._computed(node.copy(), "shared 1")

@@ -23,7 +23,7 @@ def test_query_scores_equal_predict_under_threads(model, mixed):
     with duckdb.connect(config={"threads": 2}) as connection:
         connection.execute("CREATE TABLE entity AS SELECT entity_id, x, c, t FROM data")
         register_scoring_udf(connection, "predict_task", model)
-        found = connection.sql("SELECT entity_id, predict_task(x, c, t) AS p FROM entity").order("entity_id").fetch_arrow_table()
+        found = connection.sql("SELECT entity_id, predict_task(x, c, t) AS p FROM entity").order("entity_id").to_arrow_table()
     p = model.predict(mixed.batch(mixed.table(25_000, 3, seed=3)))
     keys, values = pa.concat_arrays(found["p"].chunks).keys, pa.concat_arrays(found["p"].chunks).items
     assert keys.to_pylist() == list("abc") * len(data)
@@ -44,7 +44,7 @@ def test_dates_and_booleans_pass_through_a_query():
         connection.execute("SET TimeZone = 'UTC'")
         query = """SELECT TIMESTAMPTZ '2026-01-01' + to_days(i::INT) AS seen_at, DATE '2026-01-01' + i::INT AS day, i % 2 = 0 AS flag,
                    [CASE WHEN i > 20 THEN .9 ELSE .1 END, CASE WHEN i > 20 THEN .1 ELSE .9 END]::DOUBLE[] AS p FROM range(40) r(i)"""
-        table = connection.sql(query).fetch_arrow_table()
+        table = connection.sql(query).to_arrow_table()
         model = end_model(max_epochs=3).fit(lambda: iter(table.to_batches()), spec, ("a", "b"))
         register_scoring_udf(connection, "f", model)
         found = connection.sql(f"SELECT f(seen_at, day, flag)['a'] FROM ({query})").fetchall()

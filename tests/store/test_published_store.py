@@ -50,7 +50,7 @@ contract = json.loads(sys.argv[2])
 found = {}
 for relation in contract:
     found[relation] = [list(row[:2]) for row in connection.execute("DESCRIBE FROM " + relation).fetchall()]
-    connection.execute("FROM " + relation).fetch_arrow_table()
+    connection.execute("FROM " + relation).to_arrow_table()
 assert not [m for m in sys.modules if m.startswith("groundswell")]
 print(json.dumps(found))
 """
@@ -167,7 +167,7 @@ RESULTS = ("entity", "class", "gold_label", "votes", "label_matrix", "entity_pat
 
 def contents(folder: Path) -> dict:
     with duckdb.connect(str(folder / "groundswell.duckdb"), read_only=True) as connection:
-        return {t: sorted(connection.execute(f"FROM intent.{t}").fetch_arrow_table().to_pylist(), key=repr) for t in RESULTS}
+        return {t: sorted(connection.execute(f"FROM intent.{t}").to_arrow_table().to_pylist(), key=repr) for t in RESULTS}
 
 
 @pytest.mark.parametrize("step", ["building entity", "one scan", "building vote_pattern", "building lf_summary", "publishing"])

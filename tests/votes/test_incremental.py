@@ -39,7 +39,7 @@ def state(folder: Path, task: str = "intent") -> dict[str, tuple]:
     with duckdb.connect(str(folder / "groundswell.duckdb"), read_only=True) as connection:
         for table in TABLES:
             current = f' WHERE model_id = (SELECT model_id FROM "{task}".label_model WHERE is_current)' if table.startswith("label_model") else ""
-            result = connection.execute(f'FROM "{task}"."{table}"{current}').fetch_arrow_table()
+            result = connection.execute(f'FROM "{task}"."{table}"{current}').to_arrow_table()
             columns = [c for c in result.column_names if c not in HISTORY]
             found[table] = (columns, sorted(([row[c] for c in columns] for row in result.to_pylist()), key=repr))
     return found

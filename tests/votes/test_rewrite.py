@@ -202,6 +202,15 @@ texts = st.one_of(st.none(), st.lists(words, max_size=5).map("".join))
 rows = st.lists(st.tuples(texts, texts, st.one_of(st.none(), st.integers(0, 5))), min_size=1, max_size=12)
 
 
+@pytest.mark.parametrize("conditions", [
+    ["body LIKE 'free'", "upper(body) ILIKE 'a%b'", "(upper(body) ILIKE 'a%b' OR upper(body) ILIKE 'a%b' ESCAPE '$')"],
+    ["body LIKE 'free'", "body LIKE '_free%'", "body LIKE '_free%'", "body LIKE '_free%' ESCAPE '$'"],
+])  # fmt: skip
+def test_a_predicate_inside_escape_is_not_shared(conditions: list[str]) -> None:
+    with table([("AxB", "t", 1), ("xfree", None, 2), (None, None, None)]) as connection:
+        assert differing(connection, conditions) == []
+
+
 @settings(deadline=None, max_examples=120, suppress_health_check=list(HealthCheck))
 @given(rows, st.lists(st.one_of(atoms, conditions, cases), min_size=2, max_size=40))
 def test_votes_never_change(rows: list[tuple], conditions: list[str]) -> None:
