@@ -20,6 +20,7 @@ Now look around (cd {folder} first):
   groundswell show queue_prior --wrong       where a rule is wrong, against the few labels people gave
   groundswell pairs                          which rules contradict each other
   groundswell explain {key}                  why this ticket has its label
+  groundswell report                         all of it as one HTML page that needs no network
   groundswell plan                           what a run would do now: nothing; edit lfs/text.sql and ask again
   duckdb groundswell.duckdb "FROM intent.coverage"
                                              everything is a table; README.md there tells the story of this shop
