@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from .end_models import EndModel, FeatureSpec, end_model, infer_features, load_end_model
+from .end_models.contributions import Contribution, contributions
 from .errors import Diagnostic, EndModelError
 from .evaluation import evaluate
 from .state import recorded
@@ -177,6 +178,16 @@ def register_prediction(store: Store, project: Project, task: Task) -> str | Non
     _, model = current_model(store, project, task)
     register_scoring_udf(store.connection, f"predict_{task.name}", model)
     return f"predict_{task.name}({', '.join(name for name, _ in model.inputs)})"
+
+
+def explain_prediction(store: Store, project: Project, task: Task, entity_id: Any) -> tuple[str, str, float, list[Contribution]] | None:
+    """(best class, second class, P(best), contributions) of the newest end model for one entity; None without a model."""
+    if not store.has_table(task.name, "end_model"):
+        return None
+    _, model = current_model(store, project, task)
+    row = store.arrow(f'SELECT * FROM "{task.name}".entity WHERE entity_id = $id', {"id": entity_id}).combine_chunks().to_batches()[0]
+    best, second, found = contributions(model, row)
+    return best, second, float(model.predict(row).max()), found
 
 
 def predict_all(project: Project, task: Task, listen: Listener = silent) -> int:

@@ -114,11 +114,13 @@ def explain(key: str, project: str, task: str | None, form: str) -> None:
         _print_entity(entity, marks(ws.store, ws.task, entity))
         if not evidence.num_rows:
             click.echo("no labeling function votes on this row: it has no label")
+            _print_prediction(ws, entity)
             return
         _print_waterfall(evidence.to_pylist())
         if found := flip(ws.store, ws.task, entity["entity_id"]):
             click.echo(f"without {' and '.join(found.lfs)} " + (f"the label would be {found.label}" if found.label else "it would be a tie"))
         click.echo(f"{entity['n_same_votes']:,} entities have exactly these votes (pattern {entity['pattern_id']})")
+        _print_prediction(ws, entity)
 
 
 def _print_entity(entity: dict, found: list[Mark]) -> None:
@@ -145,6 +147,21 @@ def marked(text: str, found: list[Mark]) -> str:
             shown += [text[at:start], click.style(text[start : mark.end], bold=True, underline=True)]
             at = mark.end
     return "".join([*shown, text[at:]])
+
+
+def _print_prediction(ws, entity: dict, most: int = 8) -> None:
+    """What the end model says of the entity, and the pieces that speak loudest."""
+    from ..training import explain_prediction
+
+    found = explain_prediction(ws.store, ws.project, ws.task, entity["entity_id"])
+    if found is None:
+        return
+    best, second, p, pieces = found
+    click.echo("\nend model: " + click.style(best, bold=True) + f" (p = {p:.3f}); evidence for {best} against {second}")
+    loud, rest = pieces[:most], sum(c.evidence for c in pieces[most:])
+    rows = [(c.feature, c.piece, c.evidence) for c in loud] + ([(f"{len(pieces) - most} more", None, rest)] if len(pieces) > most else [])
+    widest = max((abs(e) for *_, e in rows), default=1.0) or 1.0
+    show_rows(["feature", "piece", "evidence", ""], [(f, piece or "", e, ("▇" if e >= 0 else "░") * round(24 * abs(e) / widest)) for f, piece, e in rows])
 
 
 def _print_waterfall(rows: list[dict]) -> None:

@@ -6,6 +6,7 @@ A column encoder has
     observe(column)             one streamed pass over the training rows
     freeze()                    ends the pass; the warnings it gives rise to
     dense(column), sparse(column)   float32 (n, dense_width) and CSR (n, sparse_width); the one it does not use is None
+    pieces(column)              sparse column -> what it stands for, for a column of one row
     state(), restore(state)     JSON
 """
 
@@ -21,7 +22,7 @@ import scipy.sparse as sp
 
 from ..errors import Diagnostic, EndModelError
 from .features import Feature, decoded, is_instant, is_number, is_string
-from .list_columns import EmbeddingColumn, MultivaluedColumn, unsuitable
+from .list_columns import EmbeddingColumn, MultivaluedColumn, unsuitable, vocabulary_pieces
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,10 @@ class CategoricalColumn:
         n = len(place)
         return sp.csr_matrix((np.ones(n, np.float32), place.astype(np.int32), np.arange(n + 1, dtype=np.int32)), (n, self.sparse_width))
 
+    def pieces(self, column: pa.Array) -> dict[int, str]:
+        """Sparse column -> what it stands for."""
+        return vocabulary_pieces(self.vocabulary)
+
     def _strings(self, column: pa.Array) -> pa.Array:
         try:
             return decoded(column)
@@ -197,6 +202,19 @@ class TextColumn:
         missing = sp.csr_matrix(pc.is_null(strings).to_numpy(zero_copy_only=False).astype(np.float32)[:, None])
         texts = pc.fill_null(strings, "").to_pylist()
         return sp.hstack([*(_sublinear(f.transform(texts)) for f in self._families), missing], format="csr")
+
+    def pieces(self, column: pa.Array) -> dict[int, str]:
+        """Sparse column -> the n-grams of this one text that are hashed into it."""
+        from sklearn.feature_extraction import FeatureHasher
+
+        text, found = decoded(column)[0].as_py() or "", {self.sparse_width - 1: "(missing)"}
+        for family, vectorizer in enumerate(self._families):
+            grams = sorted(set(vectorizer.build_analyzer()(text)))
+            hasher = FeatureHasher(self.options.text_buckets, input_type="string", alternate_sign=False)
+            for gram, row in zip(grams, hasher.transform([[gram] for gram in grams]) if grams else ()):
+                place = int(row.indices[0]) + family * self.options.text_buckets
+                found[place] = f"{found[place]} | {gram}" if place in found else gram
+        return found
 
     def state(self) -> dict:
         return {}

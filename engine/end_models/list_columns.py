@@ -19,6 +19,11 @@ def unsuitable(feature: Feature, found: pa.DataType) -> EndModelError:
     return EndModelError("EM113", f'feature "{feature.name}" is {feature.kind}, but its column is {found}', hint=hint)
 
 
+def vocabulary_pieces(vocabulary: pa.Array) -> dict[int, str]:
+    """Sparse column -> value, for columns [out of vocabulary, missing, values]."""
+    return dict(enumerate(["(unknown)", "(missing)", *vocabulary.to_pylist()]))
+
+
 class MultivaluedColumn:
     """Multi-hot over the training vocabulary: sparse columns [out of vocabulary, missing, values in alphabetical order].
 
@@ -60,6 +65,10 @@ class MultivaluedColumn:
         found = sp.csr_matrix((np.ones(len(at[0]), np.float32), at), (len(column), self.sparse_width))
         found.data[:] = 1  # several unknown values of one row are one "out of vocabulary"
         return found
+
+    def pieces(self, column: pa.Array) -> dict[int, str]:
+        """Sparse column -> what it stands for."""
+        return vocabulary_pieces(self.vocabulary)
 
     def _pairs(self, column: pa.Array) -> tuple[np.ndarray, pa.Array]:
         """(row, value) of every value, each once per row, NULL values left out. Raises EM113."""

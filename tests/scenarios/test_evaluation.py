@@ -91,3 +91,14 @@ def test_the_end_model_is_a_function_inside_queries(trained):
             FROM intent.entity AS e JOIN intent.predictions AS p USING (entity_id)"""
         found = ws.sql(query).to_pylist()[0]
     assert found["n"] == 600 and found["apart"] < 1e-12
+
+
+def test_a_prediction_is_explained_by_what_adds_up_to_it(trained):
+    from groundswell.training import explain_prediction
+
+    folder, _ = trained
+    with workspace(folder) as ws:
+        for key, p in published(folder, "SELECT entity_id, p FROM intent.predictions WHERE entity_id < 20 ORDER BY 1"):
+            best, second, confidence, pieces = explain_prediction(ws.store, ws.project, ws.task, key)
+            assert confidence == pytest.approx(p[best]) and p[best] >= p[second] >= min(p.values())
+            assert sum(c.evidence for c in pieces) == pytest.approx(np.log(p[best] / p[second]), abs=1e-3)
