@@ -12,7 +12,6 @@ A column encoder has
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +21,8 @@ import scipy.sparse as sp
 
 from ..errors import Diagnostic, EndModelError
 from .features import Feature, decoded, is_instant, is_number, is_string
-from .list_columns import EmbeddingColumn, MultivaluedColumn, unsuitable, vocabulary_pieces
+from .list_columns import EmbeddingColumn, MultivaluedColumn, unsuitable
+from .vocabulary import MISSING, VocabularyColumn
 
 
 @dataclass(frozen=True)
@@ -106,61 +106,34 @@ class NumericColumn:
         self.n, self.mean, self.m2 = state["n"], state["mean"], state["m2"]
 
 
-class CategoricalColumn:
-    """One-hot over the training vocabulary: sparse columns [out of vocabulary, missing, values in alphabetical order]."""
-
-    dense_width = 0
-
-    def __init__(self, feature: Feature, options: EncoderOptions):
-        self.feature, self.options = feature, options
-        self.counts: Counter[str] = Counter()
-        self.vocabulary = pa.array([], pa.string())
-
-    @property
-    def sparse_width(self) -> int:
-        return 2 + len(self.vocabulary)
+class CategoricalColumn(VocabularyColumn):
+    """One-hot over the training vocabulary."""
 
     def observe(self, column: pa.Array) -> None:
-        counted = pc.value_counts(pc.drop_null(self._strings(column)))
-        self.counts.update(dict(zip(counted.field(0).to_pylist(), counted.field(1).to_pylist())))
+        self.count(pc.value_counts(pc.drop_null(self._strings(column))))
         if len(self.counts) > COUNTED_VALUES:
             hint = f'use kind "text" (hashed) for "{self.feature.name}", or group its values in the query'
             raise EndModelError("EM112", f'feature "{self.feature.name}" has over {COUNTED_VALUES:,} distinct values', hint=hint)
 
     def freeze(self) -> list[Diagnostic]:
-        kept = sorted((-n, v) for v, n in self.counts.items() if n >= self.options.min_count)
-        self.vocabulary = pa.array(sorted(v for _, v in kept[: self.options.max_categories]), pa.string())
-        distinct, self.counts = len(self.counts), Counter()
+        distinct = self.keep_frequent()
         if distinct > 1 and len(self.vocabulary):
             return []
         what = "has at most one value" if distinct < 2 else f"has no value {self.options.min_count} times or more"
         return [Diagnostic("EM201", f'feature "{self.feature.name}" {what} in the training rows', hint="leave it out")]
 
-    def dense(self, column: pa.Array) -> None:
-        return None
-
     def sparse(self, column: pa.Array) -> sp.csr_matrix:
         strings = self._strings(column)
         place = pc.fill_null(pc.index_in(strings, self.vocabulary), -2).to_numpy(zero_copy_only=False) + 2
-        place[pc.is_null(strings).to_numpy(zero_copy_only=False)] = 1
+        place[pc.is_null(strings).to_numpy(zero_copy_only=False)] = MISSING
         n = len(place)
         return sp.csr_matrix((np.ones(n, np.float32), place.astype(np.int32), np.arange(n + 1, dtype=np.int32)), (n, self.sparse_width))
-
-    def pieces(self, column: pa.Array) -> dict[int, str]:
-        """Sparse column -> what it stands for."""
-        return vocabulary_pieces(self.vocabulary)
 
     def _strings(self, column: pa.Array) -> pa.Array:
         try:
             return decoded(column)
         except pa.ArrowNotImplementedError as e:
             raise unsuitable(self.feature, column.type) from e
-
-    def state(self) -> dict:
-        return {"vocabulary": self.vocabulary.to_pylist()}
-
-    def restore(self, state: dict) -> None:
-        self.vocabulary = pa.array(state["vocabulary"], pa.string())
 
 
 class TextColumn:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +9,7 @@ import scipy.sparse as sp
 
 from ..errors import Diagnostic, EndModelError
 from .features import Feature, is_list
+from .vocabulary import MISSING, VocabularyColumn
 
 
 def unsuitable(feature: Feature, found: pa.DataType) -> EndModelError:
@@ -19,56 +18,29 @@ def unsuitable(feature: Feature, found: pa.DataType) -> EndModelError:
     return EndModelError("EM113", f'feature "{feature.name}" is {feature.kind}, but its column is {found}', hint=hint)
 
 
-def vocabulary_pieces(vocabulary: pa.Array) -> dict[int, str]:
-    """Sparse column -> value, for columns [out of vocabulary, missing, values]."""
-    return dict(enumerate(["(unknown)", "(missing)", *vocabulary.to_pylist()]))
-
-
-class MultivaluedColumn:
-    """Multi-hot over the training vocabulary: sparse columns [out of vocabulary, missing, values in alphabetical order].
+class MultivaluedColumn(VocabularyColumn):
+    """Multi-hot over the training vocabulary.
 
     A value counts once per row. NULL is missing; an empty list is a row that has nothing, not a missing one (sheet 01).
     """
 
-    dense_width = 0
-
-    def __init__(self, feature: Feature, options):
-        self.feature, self.options = feature, options
-        self.counts: Counter[str] = Counter()
-        self.vocabulary = pa.array([], pa.string())
-
-    @property
-    def sparse_width(self) -> int:
-        return 2 + len(self.vocabulary)
-
     def observe(self, column: pa.Array) -> None:
-        _, values = self._pairs(column)
-        counted = pc.value_counts(values)
-        self.counts.update(dict(zip(counted.field(0).to_pylist(), counted.field(1).to_pylist())))
+        self.count(pc.value_counts(self._pairs(column)[1]))
 
     def freeze(self) -> list[Diagnostic]:
-        kept = sorted((-n, v) for v, n in self.counts.items() if n >= self.options.min_count)
-        self.vocabulary = pa.array(sorted(v for _, v in kept[: self.options.max_categories]), pa.string())
-        self.counts = Counter()
+        self.keep_frequent()
         if len(self.vocabulary):
             return []
         return [Diagnostic("EM201", f'feature "{self.feature.name}" has no value {self.options.min_count} times or more in the training rows', hint="leave it out")]
-
-    def dense(self, column: pa.Array) -> None:
-        return None
 
     def sparse(self, column: pa.Array) -> sp.csr_matrix:
         rows, values = self._pairs(column)
         places = pc.fill_null(pc.index_in(values, self.vocabulary), -2).to_numpy(zero_copy_only=False) + 2
         missing = np.flatnonzero(pc.is_null(column).to_numpy(zero_copy_only=False))
-        at = np.concatenate([rows, missing]), np.concatenate([places, np.ones(len(missing), places.dtype)])
+        at = np.concatenate([rows, missing]), np.concatenate([places, np.full(len(missing), MISSING, places.dtype)])
         found = sp.csr_matrix((np.ones(len(at[0]), np.float32), at), (len(column), self.sparse_width))
         found.data[:] = 1  # several unknown values of one row are one "out of vocabulary"
         return found
-
-    def pieces(self, column: pa.Array) -> dict[int, str]:
-        """Sparse column -> what it stands for."""
-        return vocabulary_pieces(self.vocabulary)
 
     def _pairs(self, column: pa.Array) -> tuple[np.ndarray, pa.Array]:
         """(row, value) of every value, each once per row, NULL values left out. Raises EM113."""
@@ -77,12 +49,6 @@ class MultivaluedColumn:
         rows, values = pc.list_parent_indices(column), pc.list_flatten(column).cast(pa.string())
         pairs = pa.table({"row": rows, "value": values}).filter(pc.is_valid(values)).group_by(["row", "value"]).aggregate([])
         return pairs["row"].to_numpy().astype(np.int64), pairs["value"].combine_chunks()
-
-    def state(self) -> dict:
-        return {"vocabulary": self.vocabulary.to_pylist()}
-
-    def restore(self, state: dict) -> None:
-        self.vocabulary = pa.array(state["vocabulary"], pa.string())
 
 
 class EmbeddingColumn:
