@@ -21,7 +21,7 @@ def unsuitable(feature: Feature, found: pa.DataType) -> EndModelError:
 class MultivaluedColumn(VocabularyColumn):
     """Multi-hot over the training vocabulary.
 
-    A value counts once per row. NULL is missing; an empty list is a row that has nothing, not a missing one (sheet 01).
+    A value counts once per row. NULL is missing; an empty list is a row that has nothing, not a missing one.
     """
 
     def observe(self, column: pa.Array) -> None:

@@ -29,7 +29,8 @@ def judged(gold: np.ndarray, p: np.ndarray, threshold: float | None = None, seed
     p          float (n, K)  rows sum to 1
     threshold  two classes, for f1: call the last class from this probability on (chosen on dev); None = the largest p
     Two classes: the positive class is the last one. More: mean over the classes found in gold. Intervals: 95 % percentile
-    bootstrap over entities, Poisson weights, RESAMPLES resamples. Source: sheet 07; Efron & Tibshirani 1993, chapter 13.
+    bootstrap over entities, Poisson weights, RESAMPLES resamples. Source: Davis & Goadrich 2006 (average precision); Efron &
+    Tibshirani 1993, chapter 13 (intervals).
     """
     n = len(gold)
     if not n:

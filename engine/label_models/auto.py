@@ -18,7 +18,7 @@ STAYS_NEAR = 0.05
 simulated worlds with and without copies and long rows it then gained .003 on average and lost .002 at worst."""
 
 ENTITIES_PER_LF = 200
-"""Covered entities per voting LF below which a full table per LF is too much to learn; one coin per LF then (sheet 03a)."""
+"""Covered entities per voting LF below which a full table per LF is too much to learn; one coin per LF then."""
 
 
 @register

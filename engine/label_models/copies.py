@@ -34,7 +34,7 @@ def repeated_lfs(patterns: VotePatterns, eligible: np.ndarray) -> list[str]:
     """Names of the eligible LFs that other eligible LFs repeat more than once over, beyond what the class explains.
 
     eligible   bool (m,)
-    The class is majority vote's: that of EM cannot judge, because it takes what copies share for the class (sheet 04).
+    The class is majority vote's: that of EM cannot judge, because it takes what copies share for the class.
     """
     weight = copy_weights(patterns, majority_posterior(patterns), eligible)
     return [lf for lf, w in zip(patterns.lfs, weight) if w < REPEATED_WEIGHT]
@@ -45,7 +45,7 @@ def residual_correlation(patterns: VotePatterns, posterior: np.ndarray) -> np.nd
 
     posterior  float (P, K)   r
     C_jk = sum_s sum_p n_p sum_y r_py (x_pjs - m_jys)(x_pks - m_kys), x one-hot over classes and abstain, m its mean given y;
-    returns C_jk / sqrt(C_jj C_kk). Source: sheet 04, section C.
+    returns C_jk / sqrt(C_jj C_kk): Pearson's correlation within classes, pooled.
     """
     both, agree, _ = pair_statistics(patterns)
     mass = patterns.counts[:, None] * posterior

@@ -47,7 +47,7 @@ class DawidSkene(LabelModel):
     Starts from majority vote; learned classes are renamed by the permutation that agrees best with the votes, unless gold
     anchors them. objective_ is the penalised log-likelihood. An LF that never votes has params_ NaN and no influence. With
     fewer than three voting LFs, or a single pattern, the tables are not identified: the fit is majority vote and says so
-    (LM213, chosen_). Source: Dawid & Skene 1979; sheet 03a.
+    (LM213, chosen_). Source: Dawid & Skene 1979.
 
     Raises LabelModelError: LM107 (option value).
     """
@@ -72,7 +72,7 @@ class DawidSkene(LabelModel):
 
 
 def unidentified(task: Task) -> str:
-    """Why EM cannot learn from these votes without gold, "" if it can (sheet 03a, identifiability)."""
+    """Why EM cannot learn from these votes without gold, "" if it can."""
     if task.gold is not None:
         return ""
     votes = task.patterns.votes

@@ -1,7 +1,7 @@
 """Expectation maximisation of the Dawid-Skene model on vote patterns, with abstain treated per LF. Arrays only.
 
 l_py = log pi_y + sum_j w_j log theta_j[y, v_pj], over the votes in LF j's alphabet; r = softmax(l). An LF whose abstentions
-are `value` has abstain in its alphabet, one whose abstentions are `missing` has not. Source: Dawid & Skene 1979; sheet 03a.
+are `value` has abstain in its alphabet, one whose abstentions are `missing` has not. Source: Dawid & Skene 1979.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ class Majority(LabelModel):
     """p_y = 1/t for each of the t classes with most votes, else 0; uniform without votes.
 
     Learns nothing: seed, class_balance and gold do not change the labels, and params_ is NaN. evidence() counts votes.
-    class_balance_ is the one given, or the mean posterior of covered entities. Source: sheet 03a, Snorkel's MajorityLabelVoter.
+    class_balance_ is the one given, or the mean posterior of covered entities. Source: Snorkel's MajorityLabelVoter.
     """
 
     name: ClassVar[str] = "majority"
@@ -30,7 +30,7 @@ class Majority(LabelModel):
 
 @register
 class MajoritySoft(Majority):
-    """p_y = votes for y / votes; uniform without votes. Otherwise as `majority`. Source: sheet 03a (mv_soft)."""
+    """p_y = votes for y / votes; uniform without votes. Otherwise as `majority`."""
 
     name: ClassVar[str] = "majority_soft"
     rule: ClassVar[str] = "share"

@@ -16,7 +16,7 @@ def vote_counts(patterns: VotePatterns) -> np.ndarray:
 
 
 def majority_posterior(patterns: VotePatterns) -> np.ndarray:
-    """Majority vote as probabilities, float (P, K): 1/t for each of t tied classes; uniform without votes (sheet 03a)."""
+    """Majority vote as probabilities, float (P, K): 1/t for each of t tied classes; uniform without votes."""
     return largest(vote_counts(patterns))
 
 

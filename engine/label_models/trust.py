@@ -16,7 +16,7 @@ DISAGREEMENT_LEVEL = 0.25
 """Above this fraction of covered entities labelled against majority vote, one of the two is badly wrong (LM206)."""
 
 DUPLICATE_LEVEL, DUPLICATE_SUPPORT = 0.95, 30
-"""Agreement and correlation of coverage from which two LFs are near duplicates, given this many entities with both (sheet 04)."""
+"""Agreement and correlation of coverage from which two LFs are near duplicates, given this many entities with both."""
 
 FEW_ENTITIES = 30
 """An LF with fewer votes than this has an accuracy with a standard error above .07 (LM209)."""

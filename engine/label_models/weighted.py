@@ -29,7 +29,7 @@ class Weighted(LabelModel):
 
     a_j is clipped to [.01, .99]. pi is the class balance given, else uniform: a_j already holds what the votes say about it.
     Optimal when errors are independent given the class and uniform, and abstentions carry no information; an LF without an
-    accuracy (it never votes, or never on gold) weighs nothing. params_ is NaN. Source: sheet 03a; Nitzan & Paroush 1982.
+    accuracy (it never votes, or never on gold) weighs nothing. params_ is NaN. Source: Nitzan & Paroush 1982.
 
     Raises LabelModelError: LM107 (accuracies).
     """

@@ -28,7 +28,7 @@ def same_bits(a, b):
     return all(np.array_equal(v, weights(b)[k]) for k, v in weights(a).items())
 
 
-def test_loss_and_gradient_of_the_sheet():
+def test_loss_and_gradient_of_the_worked_example():
     z = torch.tensor([[1.0, -1.0]], dtype=torch.float64, requires_grad=True)
     loss = noise_aware_loss(z, torch.tensor([[0.8, 0.2]], dtype=torch.float64))
     loss.sum().backward()

@@ -32,7 +32,7 @@ def test_values_are_those_of_scikit_learn(n, k):
     assert found == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_example_of_the_sheet():
+def test_the_worked_example():
     gold, score = np.array([1, 0, 1, 1, 0, 0]), np.array([0.9, 0.8, 0.8, 0.4, 0.3, 0.1])
     assert judged(gold, np.stack([1 - score, score], 1))[0].value == pytest.approx(0.805556, abs=1e-6)
 

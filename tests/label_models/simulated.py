@@ -24,7 +24,7 @@ def random_votes(rng: np.random.Generator, n: int, m: int, k: int, coverage: flo
 
 
 def one_sided(n: int, seed: int, positives: float = 0.1):
-    """Sheet 03a: three positive LFs firing .4/.3/.5 on positives, .02/.01/.05 on negatives; three negative ones .5/.4/.3 vs .05/.04/.03."""
+    """Three positive LFs firing .4/.3/.5 on positives, .02/.01/.05 on negatives; three negative ones .5/.4/.3 vs .05/.04/.03."""
     rng = np.random.default_rng(seed)
     gold = (rng.random(n) < positives).astype(int)
     right, wrong = np.array([0.4, 0.3, 0.5, 0.5, 0.4, 0.3]), np.array([0.02, 0.01, 0.05, 0.05, 0.04, 0.03])

@@ -1,4 +1,4 @@
-"""EM on patterns: the numbers of sheet 03a, a row-level brute force, and what the objective must do."""
+"""EM on patterns: an example worked by hand, a row-level brute force, and what the objective must do."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from groundswell.label_models.dawid_skene import treats_abstain_as_value
 from groundswell.label_models.em import Parameters, PatternEM, Smoothing, best_permutation
 
 A = -1
-SHEET = VotePatterns(
+WORKED = VotePatterns(
     np.array([(1, 1, 1), (1, 1, 0), (1, 0, 1), (0, 0, 0), (0, 0, 1), (0, 1, 0), (1, A, A), (A, A, A)]),
     np.array([30, 8, 4, 40, 6, 2, 5, 5]),
     ("L1", "L2", "L3"),
@@ -42,20 +42,20 @@ def brute_force(rows, k, value, smoothing, iterations):
     return pi, theta, r
 
 
-def sheet_em():
-    covered = SHEET.covered
+def worked_em():
+    covered = WORKED.covered
     return PatternEM(
-        SHEET.votes[covered], SHEET.counts[covered], 2, value=np.zeros(3, bool), smoothing=Smoothing(1, 1, 1)
+        WORKED.votes[covered], WORKED.counts[covered], 2, value=np.zeros(3, bool), smoothing=Smoothing(1, 1, 1)
     )
 
 
-def test_sheet_majority_vote():
-    assert majority_posterior(SHEET)[:, 1].tolist() == [1, 1, 1, 0, 0, 0, 1, 0.5]
+def test_worked_majority_vote():
+    assert majority_posterior(WORKED)[:, 1].tolist() == [1, 1, 1, 0, 0, 0, 1, 0.5]
 
 
-def test_sheet_one_m_step_from_majority_vote():
-    em = sheet_em()
-    parameters = em.maximise(majority_posterior(SHEET)[:7])
+def test_worked_one_m_step_from_majority_vote():
+    em = worked_em()
+    parameters = em.maximise(majority_posterior(WORKED)[:7])
     assert parameters.pi == pytest.approx([0.5052, 0.4948], abs=5e-5)
     assert parameters.theta[:, :, :2] == pytest.approx(
         np.array([[[0.98, 0.02], [0.0204, 0.9796]], [[0.94, 0.06], [0.1136, 0.8864]], [[0.86, 0.14], [0.2045, 0.7955]]]),
@@ -65,22 +65,22 @@ def test_sheet_one_m_step_from_majority_vote():
     assert posterior[[1, 2, 5], 1] == pytest.approx([0.9941, 0.9706, 0.0669], abs=5e-5)
 
 
-def test_sheet_converged():
-    model = label_model("dawid_skene", **FLAT).fit(SHEET)
+def test_worked_converged():
+    model = label_model("dawid_skene", **FLAT).fit(WORKED)
     assert model.converged_ and model.n_iterations_ <= 20
     assert model.class_balance_ == pytest.approx([0.5057, 0.4943], abs=5e-5)
     assert model.params_[0, :, :2] == pytest.approx(np.array([[0.9725, 0.0275], [0.0270, 0.9730]]), abs=5e-5)
     assert np.isnan(model.params_[:, :, 2]).all()
-    p = model.predict(SHEET)[:, 1]
+    p = model.predict(WORKED)[:, 1]
     assert p[:7] == pytest.approx([0.9997, 0.9922, 0.9586, 0.0008, 0.0179, 0.0914, 0.9719], abs=5e-5)
     assert p[7] == model.class_balance_[1]
 
 
-def test_sheet_log_likelihood_and_that_it_falls_while_the_objective_rises():
-    em, covered = sheet_em(), SHEET.covered
-    n = SHEET.counts[covered]
-    first = em.maximise(majority_posterior(SHEET)[covered])
-    outcome = em.run(majority_posterior(SHEET)[covered], tolerance=1e-8, max_iterations=1000)
+def test_worked_log_likelihood_and_that_it_falls_while_the_objective_rises():
+    em, covered = worked_em(), WORKED.covered
+    n = WORKED.counts[covered]
+    first = em.maximise(majority_posterior(WORKED)[covered])
+    outcome = em.run(majority_posterior(WORKED)[covered], tolerance=1e-8, max_iterations=1000)
 
     def likelihood(parameters):
         return (n * np.logaddexp.reduce(em.log_joint(parameters), axis=1)).sum()
@@ -90,11 +90,11 @@ def test_sheet_log_likelihood_and_that_it_falls_while_the_objective_rises():
     assert np.all(np.diff(outcome.trace) >= 0)
 
 
-def test_sheet_abstention_as_evidence():
+def test_worked_abstention_as_evidence():
     """With every LF `value` the all-abstain pattern scores P(1) = .998; the prediction stays the class balance."""
-    model = label_model("dawid_skene", **{**FLAT, "abstain": "value"}).fit(SHEET)
-    assert model.evidence().posterior(SHEET.votes)[7, 1] == pytest.approx(0.998, abs=5e-4)
-    assert model.predict(SHEET)[7] == pytest.approx(model.class_balance_)
+    model = label_model("dawid_skene", **{**FLAT, "abstain": "value"}).fit(WORKED)
+    assert model.evidence().posterior(WORKED.votes)[7, 1] == pytest.approx(0.998, abs=5e-4)
+    assert model.predict(WORKED)[7] == pytest.approx(model.class_balance_)
 
 
 @pytest.mark.parametrize(("k", "value"), [(2, [0, 0, 0, 0]), (2, [1, 1, 1, 1]), (3, [1, 0, 1, 0]), (5, [0, 0, 0, 1])])
@@ -162,7 +162,7 @@ def auc(score, gold):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_sheet_one_sided_check(seed):
+def test_worked_one_sided_check(seed):
     """AUC on covered rows missing .166, majority vote .969, auto .981; rates within .003 and pi = .099.
 
     About 105,000 covered rows hold 16,000 positives: the standard error of an AUC near .97 is .0007, of a rate on 20,000

@@ -1,4 +1,4 @@
-"""Weighted vote: the sheet's numbers and where accuracies come from."""
+"""Weighted vote: an example worked by hand, and where accuracies come from."""
 
 import numpy as np
 import pytest
@@ -11,12 +11,12 @@ from .simulated import accuracy, patterns_of, random_votes
 
 A = -1
 PATTERNS = VotePatterns(np.array([[1, 0, 0], [1, A, 0], [0, 1, 1], [A, A, A]]), np.ones(4, int), ("a", "b", "c"), ("n", "p"))
-SHEET = {"a": 0.9, "b": 0.7, "c": 0.6}
+WORKED = {"a": 0.9, "b": 0.7, "c": 0.6}
 
 
-def test_sheet_numbers():
+def test_worked_numbers():
     assert vote_weights(np.array([0.9, 0.7, 0.6]), 2) == pytest.approx([2.1972, 0.8473, 0.4055], abs=5e-5)
-    p = label_model("weighted", accuracies=SHEET).fit(PATTERNS).predict(PATTERNS)
+    p = label_model("weighted", accuracies=WORKED).fit(PATTERNS).predict(PATTERNS)
     assert p[:, 1] == pytest.approx([0.72, 0.8571, 0.28, 0.5], abs=5e-5)
 
 
@@ -26,7 +26,7 @@ def test_weights_are_clipped_and_unknown_ones_are_zero():
 
 
 def test_a_class_balance_shifts_the_odds():
-    p = label_model("weighted", accuracies=SHEET).fit(PATTERNS, class_balance=[0.8, 0.2]).predict(PATTERNS)
+    p = label_model("weighted", accuracies=WORKED).fit(PATTERNS, class_balance=[0.8, 0.2]).predict(PATTERNS)
     odds = 0.72 / 0.28 / 4
     assert p[0, 1] == pytest.approx(odds / (1 + odds)) and p[3] == pytest.approx([0.8, 0.2])
 
@@ -56,9 +56,9 @@ def test_learned_accuracies_beat_majority_vote_when_lfs_differ(k):
     ("accuracies", "says"),
     [
         ([0.9, 0.7, 0.6], "mapping"),
-        ({**SHEET, "d": 0.5}, "unknown LF"),
+        ({**WORKED, "d": 0.5}, "unknown LF"),
         ({"a": 0.9}, "absent: ['b', 'c']"),
-        ({**SHEET, "c": 1.2}, "in [0, 1]"),
+        ({**WORKED, "c": 1.2}, "in [0, 1]"),
     ],
 )
 def test_accuracies_that_do_not_fit_are_refused(accuracies, says):
