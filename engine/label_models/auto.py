@@ -7,11 +7,12 @@ from typing import ClassVar
 
 from groundswell.label_models.base import Fit, LabelModel, Task, register, uniform
 from groundswell.label_models.dawid_skene import DawidSkene, treats_abstain_as_value, unidentified
+from groundswell.label_models.copies import repeated_lfs
 from groundswell.label_models.majority import majority_fit
 from groundswell.label_models.multinomial import Multinomial
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
 from groundswell.label_models.statistics import majority_disagreement
-from groundswell.label_models.trust import DISAGREEMENT_LEVEL, fit_warnings, lost_classes
+from groundswell.label_models.trust import DISAGREEMENT_LEVEL, fit_warnings, listed, lost_classes
 
 STAYS_NEAR = 0.05
 """EM on LFs of a single class is used up to this disagreement with majority vote, which also bounds what it can lose. In 160
@@ -30,8 +31,9 @@ class Auto(LabelModel):
     majority_soft  fewer than three LFs vote, or no two on the same entity, or all covered entities have the same votes
     dawid_skene    every LF votes several classes: one coin per LF below 200 covered entities per voting LF, else the full
                    table; copied LFs are discounted
-    dawid_skene    some LFs vote a single class, and EM contradicts majority vote on at most 5 % of the covered entities
-    multinomial    it contradicts more: abstention then says as much about the length of a row as about its class and EM
+    dawid_skene    some LFs vote a single class, EM contradicts majority vote on at most 5 % of the covered entities, and no LFs
+                   of one class repeat each other more than once over (LM215)
+    multinomial    otherwise: abstention then says as much about the length of a row as about its class and EM
                    drifts; one step from majority vote instead
     majority_soft  in place of what was chosen: it did not settle, or lost a class that majority vote finds (LM207), or
                    labels more than a quarter of the covered entities against majority vote (LM206)
@@ -82,10 +84,11 @@ def _one_sided(task: Task) -> Fit:
     """EM where it stays near majority vote, else one step from majority vote (simulated in tests/benchmarks/one_sided.py)."""
     fit = DawidSkene(discount_copies=True)._fit(task)
     differs = majority_disagreement(task.patterns, fit.posterior(task.patterns))
-    if (differs <= STAYS_NEAR or task.gold is not None) and not unbelievable(task, fit):
+    repeated = repeated_lfs(task.patterns, treats_abstain_as_value(task.patterns, "auto"))
+    if task.gold is not None or (differs <= STAYS_NEAR and not repeated and not unbelievable(task, fit)):
         return replace(fit, chosen="dawid_skene", reason=f"EM contradicts majority vote on {differs:.1%} of covered entities only")
-    why = f"some LFs vote a single class, and EM contradicts majority vote on {differs:.0%} of covered entities: one step instead"
-    return replace(Multinomial()._fit(task), chosen="multinomial", reason=why)
+    against = f"EM contradicts majority vote on {differs:.0%} of covered entities" if differs > STAYS_NEAR or not repeated else f"{listed(repeated)} repeat each other"
+    return replace(Multinomial()._fit(task), chosen="multinomial", reason=f"some LFs vote a single class, and {against}: one step from majority vote instead")
 
 
 def _coin(patterns: VotePatterns) -> tuple[str, str]:
