@@ -15,6 +15,7 @@ from .label_models import (
     LabelModel, VotePatterns, expected_accuracy, hard_labels, label_model, learned_accuracy, majority_disagreement,
 )  # fmt: skip
 from .store import Store
+from .store.names import quoted
 from .types import SPLITS, Task
 from .votes import PatternMatrix, pattern_matrix, write_classes
 
@@ -77,7 +78,7 @@ def _fit_patterns(store: Store, task: Task, matrix: PatternMatrix, splits: list[
         if split not in SPLITS:
             raise ConfigError("CFG117", f'fit_on: there is no split "{split}"', hint=did_you_mean(str(split), SPLITS) or f"splits: {', '.join(SPLITS)}")
     found = store.arrow(
-        f"SELECT pattern_id, CAST(sum(n_entities) AS BIGINT) AS n FROM {_schema(task)}.pattern_split WHERE list_contains($splits, split) GROUP BY 1 ORDER BY 1",
+        f"SELECT pattern_id, CAST(sum(n_entities) AS BIGINT) AS n FROM {quoted(task.name)}.pattern_split WHERE list_contains($splits, split) GROUP BY 1 ORDER BY 1",
         {"splits": list(splits)},
     )
     at = found["pattern_id"].to_numpy().astype(np.int64)
@@ -85,12 +86,12 @@ def _fit_patterns(store: Store, task: Task, matrix: PatternMatrix, splits: list[
 
 
 def _write_model(store: Store, task: Task, model: LabelModel, labelling: Labelling, settings: Mapping[str, Any]) -> None:
-    store.connection.execute(MODEL_TABLES.format(schema=_schema(task)))
-    model_id = store.value(f"SELECT coalesce(max(model_id), 0) + 1 FROM {_schema(task)}.label_model")
-    store.execute(f"UPDATE {_schema(task)}.label_model SET is_current = false WHERE is_current")
+    store.connection.execute(MODEL_TABLES.format(schema=quoted(task.name)))
+    model_id = store.value(f"SELECT coalesce(max(model_id), 0) + 1 FROM {quoted(task.name)}.label_model")
+    store.execute(f"UPDATE {quoted(task.name)}.label_model SET is_current = false WHERE is_current")
     options = {k: v for k, v in settings.items() if k not in ("method", "seed")} | {"chosen": labelling.chosen, "reason": labelling.reason}
     store.execute(
-        f"INSERT INTO {_schema(task)}.label_model VALUES ($model_id, $method, $options, $seed, $n_iterations, $converged, $objective, "
+        f"INSERT INTO {quoted(task.name)}.label_model VALUES ($model_id, $method, $options, $seed, $n_iterations, $converged, $objective, "
         "$majority_disagreement, $expected_accuracy, $warnings, true, $created_at)",
         {
             "model_id": model_id, "method": settings["method"], "options": json.dumps(options, sort_keys=True), "seed": settings["seed"],
@@ -166,7 +167,3 @@ def _write_learned_accuracy(store: Store, task: Task, patterns: VotePatterns, po
 
 def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _schema(task: Task) -> str:
-    return '"' + task.name.replace('"', '""') + '"'

@@ -19,6 +19,7 @@ from .evaluation import evaluate
 from .state import recorded
 from .features import warehouse_columns
 from .store import Store, looking, publish, writing
+from .store.names import KEY_SEPARATOR
 from .store.queries import qualified
 from .types import RESERVED_COLUMNS, Event, Listener, Project, Task, silent
 
@@ -234,6 +235,13 @@ def predict_new(project: Project, task: Task, source: str, target: Path, listen:
         return counted["n"]
 
 
+def _escaped(part: pa.Array) -> pa.Array:
+    """One part of a composite key, as `key_expression` writes it."""
+    import pyarrow.compute as pc
+
+    return pc.replace_substring(pc.replace_substring(part, "\\", "\\\\"), KEY_SEPARATOR, f"\\{KEY_SEPARATOR}")
+
+
 def _keyed(batch: pa.RecordBatch, key: tuple[str, ...]) -> pa.RecordBatch:
     """The batch with a column entity_id made from the modality's key; EM105 where the key is missing."""
     import pyarrow.compute as pc
@@ -244,5 +252,5 @@ def _keyed(batch: pa.RecordBatch, key: tuple[str, ...]) -> pa.RecordBatch:
     if missing:
         raise EndModelError("EM105", f"the rows have no key column {', '.join(missing)}", hint=f"they have: {', '.join(batch.schema.names)}")
     parts = [batch.column(k) for k in key]
-    joined = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*(p.cast(pa.string()) for p in parts), "|")
+    joined = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*(_escaped(p.cast(pa.string())) for p in parts), KEY_SEPARATOR)
     return batch.append_column("entity_id", joined)

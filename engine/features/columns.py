@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from ..store.names import key_expression
 from ..types import EntityLayout
-
-KEY_SEPARATOR = "|"
 
 
 def column(name: str) -> exp.Column:
@@ -25,13 +24,8 @@ def cast(node: exp.Expression, kind: str) -> exp.Cast:
 
 
 def composite_key(key: tuple[str, ...]) -> exp.Expression:
-    """The key of a row: its one column, or several joined to text; NULL when any part is."""
-    if len(key) == 1:
-        return column(key[0])
-    joined: exp.Expression = cast(column(key[0]), "VARCHAR")
-    for part in key[1:]:
-        joined = exp.DPipe(this=exp.DPipe(this=joined, expression=literal(KEY_SEPARATOR)), expression=cast(column(part), "VARCHAR"))
-    return exp.paren(joined)
+    """The key of a row as a tree; see `key_expression`."""
+    return exp.maybe_parse(key_expression(key), dialect="duckdb")
 
 
 def type_name(layout: EntityLayout) -> str:

@@ -19,6 +19,7 @@ from sqlglot import exp
 
 from ..errors import Diagnostic, Location, did_you_mean
 from ..store import Store, scratch
+from ..store.names import key_expression, literal, quoted
 from ..types import EntityLayout, LabelingFunction, Project, SourceLayout, Task
 
 CASE_KEYS = {"lf", "given", "expect", "name"}
@@ -101,8 +102,8 @@ def _votes(lf: LabelingFunction, given: dict, layout: EntityLayout, types, proje
         for relation, columns in types.items():
             _table(store, relation, columns, given.get(relation, []))
         if lf.kind == "relation":
-            key = " || '|' || ".join(f"CAST({_quoted(k)} AS VARCHAR)" for k in lf.key)
-            label = _text(lf.label) if lf.label else "CAST(label AS VARCHAR)"
+            key = f"CAST({key_expression(lf.key)} AS VARCHAR)"
+            label = literal(lf.label) if lf.label else "CAST(label AS VARCHAR)"
             query = f"SELECT {key}, {label} FROM (\n{lf.query}\n) AS lf_result"
         else:
             from .python import register_row_functions
@@ -118,9 +119,9 @@ def _local_query(lf: LabelingFunction, layout: EntityLayout) -> str:
     if source is None:
         key, expression, table = "CAST(entity_id AS VARCHAR)", lf.expression, "entity"
     else:
-        key = " || '|' || ".join(f"CAST({_quoted(k)} AS VARCHAR)" for k in source.modality.key)
-        expression, table = _over_source(lf.expression, source), _quoted(source.relation)
-    vote = f"CASE WHEN {expression.sql('duckdb')} THEN {_text(lf.label)} END" if lf.label else expression.sql("duckdb")
+        key = f"CAST({key_expression(source.modality.key)} AS VARCHAR)"
+        expression, table = _over_source(lf.expression, source), quoted(source.relation)
+    vote = f"CASE WHEN {expression.sql('duckdb')} THEN {literal(lf.label)} END" if lf.label else expression.sql("duckdb")
     return f"SELECT {key}, {vote} FROM {table}"
 
 
@@ -141,23 +142,15 @@ def _over_source(expression: exp.Expression, source: SourceLayout) -> exp.Expres
 
 def _table(store: Store, relation: str, columns: Mapping[str, str], rows: list[dict]) -> None:
     by_fold = {c.casefold(): c for c in columns}
-    names = ", ".join(f"{_quoted(c)} {kind}" for c, kind in columns.items())
+    names = ", ".join(f"{quoted(c)} {kind}" for c, kind in columns.items())
     schema, _, name = relation.rpartition(".")
-    target = f"{_quoted(schema or 'main')}.{_quoted(name)}"
-    store.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema or 'main')}")
+    target = f"{quoted(schema or 'main')}.{quoted(name)}"
+    store.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema or 'main')}")
     store.execute(f"CREATE TABLE {target} ({names})")
     for row in rows:
         unknown = next((c for c in row if str(c).casefold() not in by_fold), None)
         if unknown is not None:
             raise _BadCase(f'{relation} has no column "{unknown}"')
         marks = ", ".join(f"$v{i}" for i in range(len(row)))
-        into = ", ".join(_quoted(by_fold[c.casefold()]) for c in row)
+        into = ", ".join(quoted(by_fold[c.casefold()]) for c in row)
         store.execute(f"INSERT INTO {target} ({into}) VALUES ({marks})", {f"v{i}": value for i, value in enumerate(row.values())})
-
-
-def _quoted(name: str) -> str:
-    return exp.to_identifier(name, quoted=True).sql("duckdb")
-
-
-def _text(value: str) -> str:
-    return exp.Literal.string(value).sql("duckdb")

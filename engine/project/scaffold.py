@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import ConfigError, did_you_mean
 from ..store import Store, looking
+from ..store.names import quoted
 from ..types import Project
 from .config import CONFIG_FILE, RESERVED_TASKS
 
@@ -39,7 +40,7 @@ def scaffold(folder: Path, warehouse: str, table: str, key: str, classes: tuple[
             if name.casefold() not in {c.casefold() for c in columns}:
                 raise ConfigError("CFG109", f'{table} has no column "{name}"', hint=did_you_mean(name, columns) or f"it has: {', '.join(columns)}")
         if not classes and gold:
-            shown = _quoted(gold)
+            shown = quoted(gold)
             classes = tuple(str(v) for (v,) in store.rows(f"SELECT DISTINCT {shown} FROM {relation} WHERE {shown} IS NOT NULL ORDER BY 1 LIMIT 50"))
         if len(classes) < 2:
             raise ConfigError("CFG122", "which classes are there?", hint="--classes no,yes (or --gold COLUMN, whose values are the classes)")
@@ -57,7 +58,7 @@ def _relation(store: Store, warehouse: str, table: str) -> str:
     if not found:
         names = sorted(name.removeprefix("main.") for name in known)
         raise ConfigError("CFG108", f'there is no table "{table}" in {warehouse}', hint=did_you_mean(table, names) or f"there is: {', '.join(names[:12])}")
-    return ".".join(["warehouse", *(_quoted(part) for part in found)])
+    return ".".join(["warehouse", *(quoted(part) for part in found)])
 
 
 def _text_column(store: Store, relation: str, columns: dict[str, str], taken: set) -> str | None:
@@ -66,7 +67,7 @@ def _text_column(store: Store, relation: str, columns: dict[str, str], taken: se
     named = [c for c in strings if c.casefold() in TEXT_WORDS]
     if named or len(strings) < 2:
         return (named or strings or [None])[0]
-    lengths = store.rows(f"SELECT {', '.join(f'avg(length({_quoted(c)}))' for c in strings)} FROM (FROM {relation} LIMIT 1000)")[0]
+    lengths = store.rows(f"SELECT {', '.join(f'avg(length({quoted(c)}))' for c in strings)} FROM (FROM {relation} LIMIT 1000)")[0]
     return max(zip(strings, lengths), key=lambda pair: pair[1] or 0)[0]
 
 
@@ -102,11 +103,8 @@ def _slug(text: str) -> str:
 
 def _name(name: str, keywords: set[str]) -> str:
     """A name as an analyst writes it: quoted only where SQL needs it."""
-    return ".".join(part if part.isascii() and part.isidentifier() and part.casefold() not in keywords else _quoted(part) for part in name.split("."))
+    return ".".join(part if part.isascii() and part.isidentifier() and part.casefold() not in keywords else quoted(part) for part in name.split("."))
 
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _toml(text: str) -> str:

@@ -18,6 +18,7 @@ from ..types import Project
 from . import queries, warehouse
 from .arrow import as_reader, as_table
 from .detail import is_full, lock_holder
+from .names import literal
 from .lock import writer_lock
 from .schema import STORAGE_VERSION, ensure_schema, require_version
 
@@ -200,7 +201,7 @@ def writing(project: Project, verb: str) -> Iterator[Store]:
         connection = _connect(project)
         store = Store(connection, project.work)
         try:
-            connection.execute(f"SET temp_directory = {_literal(spill)}")
+            connection.execute(f"SET temp_directory = {literal(spill)}")
             attach_store(connection, project.work, read_only=False)
             ensure_schema(store)
             folders = warehouse.attach(connection, project)
@@ -272,7 +273,7 @@ def attach_store(connection: duckdb.DuckDBPyConnection, path: Path, read_only: b
     """Attach a store file as catalogue `store` and use it; StoreError ST101, ST103 or ST106 when that fails."""
     options = "READ_ONLY" if read_only else f"STORAGE_VERSION '{STORAGE_VERSION}'"
     try:
-        connection.execute(f"ATTACH {_literal(path)} AS {CATALOG} ({options})")
+        connection.execute(f"ATTACH {literal(path)} AS {CATALOG} ({options})")
     except duckdb.Error as error:
         raise storage_error(error, path) from error
     connection.execute(f"USE {CATALOG}")
@@ -285,10 +286,10 @@ def _close_sandbox(store: Store, project: Project, folders: list[str]) -> None:
     connection.execute(f"SET TimeZone = '{project.timezone}'")
     schemas = connection.execute("SELECT schema_name FROM duckdb_schemas() WHERE database_name = 'warehouse' AND NOT internal AND schema_name <> 'main' ORDER BY 1").fetchall()
     places = [CATALOG, "warehouse.main", *(f"warehouse.{exp.to_identifier(name, quoted=True).sql('duckdb')}" for (name,) in schemas)]
-    connection.execute(f"SET search_path = {_literal(','.join(places))}")  # an LF names warehouse relations as its author does
+    connection.execute(f"SET search_path = {literal(','.join(places))}")  # an LF names warehouse relations as its author does
     connection.execute("SET errors_as_json = true")
     if folders:
-        connection.execute(f"SET allowed_directories = [{', '.join(_literal(f) for f in folders)}]")
+        connection.execute(f"SET allowed_directories = [{', '.join(literal(f) for f in folders)}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
@@ -303,7 +304,3 @@ def storage_error(error: Exception, path: Path | None = None) -> StoreError:
     if "lock" in text.lower():
         return StoreError("ST101", f"{path or 'the store'} is locked by {lock_holder(error)}", hint="close the program that has it open")
     return StoreError("ST103", f"{path or 'the store'} cannot be read: {text.splitlines()[0]}", hint="delete .groundswell/ to start afresh: gold/ and the published store stay")
-
-
-def _literal(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"

@@ -8,6 +8,7 @@ import duckdb
 
 from ..errors import ConfigError, StoreError
 from ..types import Project
+from .names import literal, quoted
 from .detail import lock_holder
 
 READERS = {".parquet": "read_parquet", ".csv": "read_csv", ".csv.gz": "read_csv", ".tsv": "read_csv"}
@@ -40,7 +41,7 @@ def attach(connection: duckdb.DuckDBPyConnection, project: Project) -> list[str]
 
 def _attach_file(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     try:
-        connection.execute(f"ATTACH {_literal(path)} AS warehouse (READ_ONLY)")
+        connection.execute(f"ATTACH {literal(path)} AS warehouse (READ_ONLY)")
     except duckdb.IOException as error:
         if "lock" in str(error).lower():
             raise StoreError(
@@ -60,7 +61,7 @@ def _attach_folder(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[
     for name, (reader, pattern) in found.items():
         options = "" if reader == "read_parquet" else ", sample_size = -1"
         try:
-            connection.execute(f"CREATE VIEW warehouse.main.{_quoted(name)} AS FROM {reader}({_literal(pattern)}{options})")
+            connection.execute(f"CREATE VIEW warehouse.main.{quoted(name)} AS FROM {reader}({literal(pattern)}{options})")
         except duckdb.Error as error:
             raise StoreError("ST103", f"{pattern} cannot be read: {_first_line(error)}", hint="mend or remove the file") from error
     return [f"{folder}/"]
@@ -79,17 +80,11 @@ def _attach_frames(connection: duckdb.DuckDBPyConnection, project: Project) -> l
     connection.execute("ATTACH ':memory:' AS warehouse")
     for name, frame in project.frames.items():
         connection.register("__frame", frame)
-        connection.execute(f"CREATE TABLE warehouse.main.{_quoted(name)} AS FROM __frame")
+        connection.execute(f"CREATE TABLE warehouse.main.{quoted(name)} AS FROM __frame")
         connection.unregister("__frame")
     return []
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
 
 
 def _first_line(error: Exception) -> str:

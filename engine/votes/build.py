@@ -11,8 +11,8 @@ from sqlglot import exp
 
 from ..errors import Diagnostic, StoreError
 from ..store import QueryTimeout, Store
+from ..store.names import quoted
 from ..types import EntityLayout, Event, LabelingFunction, Listener, Task, silent
-from .names import quoted
 from .plan import ROWS, UNCHANGED, Evaluation, VotePlan
 from .problems import class_problem, relation_problems, relation_query, runtime_problem, strange_labels, timeout_problem
 from .select import local_votes, only_this_modality, over_one_modality

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from ..errors import Diagnostic
 from ..store import Store
+from ..store.names import quoted, table_name
 from ..types import Task
-from .names import quoted, table_name
 from .plan import Evaluation
 from .slots import Slot, stored_slots, word_names
 

@@ -8,8 +8,8 @@ from typing import Sequence
 
 from ..errors import Diagnostic
 from ..store import Store
+from ..store.names import quoted, table_name
 from ..types import LabelingFunction, Task
-from .names import quoted, table_name
 from .slots import Slot, stored_slots
 
 NEW, CHANGED, DATA, CLOCK, ASKED, ROWS, UNCHANGED = (

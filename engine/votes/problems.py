@@ -8,13 +8,13 @@ from sqlglot import exp
 
 from ..errors import Diagnostic, did_you_mean
 from ..store import Store, error_detail
+from ..store.names import key_expression, table_name
 from ..types import EntityLayout, LabelingFunction, Task
-from .names import quoted, table_name
 
 
 def relation_query(lf: LabelingFunction, layout: EntityLayout) -> str:
     """entity_id and label of every vote of a relation LF; the query runs as it was written."""
-    key = " || '|' || ".join(f"CAST({quoted(k)} AS VARCHAR)" for k in lf.key) if len(lf.key) > 1 else quoted(lf.key[0])
+    key = key_expression(lf.key)
     label = f"CAST({exp.Literal.string(lf.label).sql('duckdb')} AS VARCHAR)" if lf.label is not None else "CAST(label AS VARCHAR)"
     keep = "" if lf.label is not None else " WHERE label IS NOT NULL"
     return f"SELECT DISTINCT CAST({key} AS {layout.key_type}) AS entity_id, {label} AS label FROM (\n{lf.query}\n) AS lf_result{keep}"

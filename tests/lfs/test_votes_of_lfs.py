@@ -263,3 +263,23 @@ def test_two_label_columns_are_an_error(tmp_path):
     text = "-- lf: a\nSELECT ticket_id, 'refund' AS label, 'delivery' AS label FROM ticket JOIN orders USING (order_id)"
     code, found = checked(project(tmp_path / "shop", text))
     assert code == 1 and found[0]["code"] == "LF110" and 'several columns "label"' in found[0]["message"]
+
+
+def test_composite_keys_that_hold_the_separator_stay_apart(tmp_path):
+    """ "a|b","c" and "a","b|c" read alike when joined plainly; every part of groundswell that joins them agrees."""
+    import duckdb
+
+    from groundswell.store.arrow import as_table
+    from groundswell.training import _keyed
+
+    sql = r"CREATE TABLE ticket AS SELECT * FROM (VALUES ('a|b', 'c', 'x'), ('a', 'b|c', 'y'), ('a\', '|c', 'x'), ('a\|', 'c', 'y')) t(p, q, body); CREATE TABLE vip AS SELECT p, q FROM ticket WHERE body = 'y';"
+    config = '[warehouse]\nfrom = "warehouse.duckdb"\n[modality.text]\nfrom = "ticket"\nkey = ["p", "q"]\n[task.intent]\nclasses = ["refund", "delivery"]\n'
+    text = "-- lf: local -> refund\nFROM ticket WHERE body = 'x';\n-- lf: joined -> delivery\nFROM ticket SEMI JOIN vip USING (p, q);"
+    case = "- lf: joined\n  given: {ticket: [{p: 'a|b', q: c}], vip: [{p: 'a|b', q: c}]}\n  expect: {'a\\|b|c': delivery}\n"
+    folder = project(tmp_path / "shop", text, sql=sql, config=config, files={"tests/keys.yaml": case})
+    assert checked(folder) == (0, [])
+    workspace(folder).run()
+    assert votes(folder) == {"local": {r"a\|b|c": "refund", r"a\\|\|c": "refund"}, "joined": {r"a|b\|c": "delivery", r"a\\\||c": "delivery"}}
+    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
+        (batch,) = as_table(connection.execute("SELECT p, q FROM ticket")).to_batches()
+    assert set(_keyed(batch, ("p", "q")).column("entity_id").to_pylist()) == {k for lf in votes(folder).values() for k in lf}
