@@ -20,7 +20,7 @@ def rows(table: pa.Table):
     return [batch.slice(i, 1) for i in range(batch.num_rows)]
 
 
-@pytest.mark.parametrize(("method", "tolerance"), [("logistic", 1e-5), ("mlp", 0.02)])
+@pytest.mark.parametrize(("method", "tolerance"), [("logistic", 1e-4), ("mlp", 0.02)])
 @pytest.mark.parametrize("k", [2, 3])
 def test_they_sum_to_the_log_odds(mixed, method, tolerance, k):
     model = fitted(mixed, method, k)
@@ -28,7 +28,7 @@ def test_they_sum_to_the_log_odds(mixed, method, tolerance, k):
         best, second, found = contributions(model, row)
         p = dict(zip(model.classes, model.predict(row)[0]))
         assert p[best] == max(p.values()) and second != best
-        assert sum(c.evidence for c in found) == pytest.approx(np.log(p[best] / p[second]), abs=tolerance * max(1, len(found)))
+        assert sum(c.evidence for c in found) == pytest.approx(np.log(p[best] / p[second]), abs=tolerance)
 
 
 def test_pieces_of_a_linear_model_are_its_weights(mixed):

@@ -69,6 +69,17 @@ def test_accuracy_of_label_model_and_end_model_by_hand(trained):
     assert value(rows, arm="end_model", split="test", metric="accuracy")[0] == pytest.approx(np.mean([g == label for g, _, label in found]))
 
 
+def test_log_loss_of_the_label_model_by_hand(trained):
+    """Covered rows by their posterior, uncovered ones by the class balance."""
+    folder, rows = trained
+    query = """
+        SELECT coalesce(l.p, c.prior), l.p IS NULL FROM intent.gold_label AS g JOIN intent.entity AS e USING (entity_id) JOIN intent.class AS c USING (label)
+        LEFT JOIN intent.probabilistic_labels AS l ON l.entity_id = g.entity_id AND l.label = g.label WHERE e.split = 'test'"""
+    found = published(folder, query)
+    assert any(uncovered for _, uncovered in found)
+    assert value(rows, arm="label_model", split="test", metric="log_loss")[0] == pytest.approx(-np.mean([np.log(max(p, 1e-15)) for p, _ in found]), rel=1e-5)
+
+
 def test_the_study_table_holds_the_same_numbers(trained):
     folder, rows = trained
     kept = {(arm, metric): (v, low, high, n) for arm, metric, v, low, high, n in published(folder, "SELECT arm, metric, value, low, high, n_rows FROM intent.study WHERE study = 'evaluation'")}

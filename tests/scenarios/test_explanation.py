@@ -16,7 +16,7 @@ FROM ticket WHERE regexp_matches(body, '(?i)\bmoney\b|want');
 -- lf: c -> delivery
 FROM ticket WHERE lower(body) LIKE '%par_el%' AND NOT contains(body, 'hello');
 -- lf: d -> delivery
-FROM ticket WHERE contains(body, 'late') OR regexp_matches(body, 'WHERE', 'i');
+FROM ticket WHERE contains(body, 'late') OR (regexp_matches(body, 'WHERE', 'i') AND NOT contains(body, 'me'));
 -- lf: e
 SELECT ticket_id, CASE queue WHEN 'billing' THEN 'refund' WHEN 'logistics' THEN 'delivery' END AS label FROM ticket;
 """
