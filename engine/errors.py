@@ -116,6 +116,11 @@ CODES: dict[str, str] = {
     "LM213": "another label model stands in",
     "LM214": "LFs that repeat each other count less",
     "LM215": "LFs that repeat each other count in full",
+    "LM216": "a dependency that no entity shows is left out",
+    "LM217": "a weight reached its limit",
+    "LM218": "the class balance is assumed, not estimated",
+    "LM219": "weights come from sampling, with the Monte-Carlo error shown",
+    "LM221": "accuracies were kept at chance or better",
     # end models: 1xx errors, 2xx warnings
     "EM101": "the training or dev batches hold no rows",
     "EM102": "all probability lies on one class, so there is nothing to learn",
@@ -138,11 +143,14 @@ CODES: dict[str, str] = {
     "EM119": "no end model is trained yet",
     "EM120": "an end model cannot be written in that format",
     "EM121": "a package that writes that format is not installed",
+    "EM122": "the device has no memory for a single row",
     "EM201": "a feature has one value only and carries no information",
     "EM202": "a column is not used as a feature",
     "EM203": "no dev batches: early stopping is off",
     "EM204": "a checkpoint of another run was not used",
     "EM205": "training stopped at the epoch limit while the dev loss was still falling",
+    "EM206": "the device ran out of memory: the batch was halved",
+    "EM207": "boosted trees read a part of the training rows",
 }
 """Stable code -> what it means, in one line; printed by `groundswell doctor --codes`."""
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -13,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from .end_models import EndModel, FeatureSpec, end_model, infer_features, load_end_model
-from .end_models.contributions import Contribution, contributions
+from .end_models.contributions import Attribution, contributions
 from .errors import Diagnostic, EndModelError
 from .evaluation import evaluate
 from .state import recorded
@@ -170,25 +171,26 @@ def current_model(store: Store, project: Project, task: Task) -> tuple[int, EndM
 def register_prediction(store: Store, project: Project, task: Task) -> str | None:
     """Make the newest end model callable from queries on this connection; returns the call, None without a model.
 
-    predict_<task>(features...) -> MAP(VARCHAR, DOUBLE), class -> probability.
+    predict_<task>(features...) -> MAP(VARCHAR, DOUBLE), class -> probability; explain_<task>(features...) -> what each feature adds.
     """
+    from groundswell.udfs.explain import register_explaining_udf
     from groundswell.udfs.score import register_scoring_udf
 
     if not store.has_table(task.name, "end_model"):
         return None
     _, model = current_model(store, project, task)
     register_scoring_udf(store.connection, f"predict_{task.name}", model)
+    register_explaining_udf(store.connection, f"explain_{task.name}", model.inputs, partial(contributions, model))
     return f"predict_{task.name}({', '.join(name for name, _ in model.inputs)})"
 
 
-def explain_prediction(store: Store, project: Project, task: Task, entity_id: Any) -> tuple[str, str, float, list[Contribution]] | None:
-    """(best class, second class, P(best), contributions) of the newest end model for one entity; None without a model."""
+def explain_prediction(store: Store, project: Project, task: Task, entity_id: Any) -> tuple[Attribution, float] | None:
+    """What the newest end model says of one entity and why, and P(best); None without a model."""
     if not store.has_table(task.name, "end_model"):
         return None
     _, model = current_model(store, project, task)
     row = store.arrow(f'SELECT * FROM "{task.name}".entity WHERE entity_id = $id', {"id": entity_id}).combine_chunks().to_batches()[0]
-    best, second, found = contributions(model, row)
-    return best, second, float(model.predict(row).max()), found
+    return contributions(model, row)[0], float(model.predict(row).max())
 
 
 def predict_all(project: Project, task: Task, listen: Listener = silent) -> int:

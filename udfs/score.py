@@ -29,7 +29,7 @@ def score_udf(model: Scorer) -> Callable[..., pa.Array]:
 
     def score(*columns) -> pa.Array:
         batch = record_batch(columns, names)
-        return probability_maps(model.predict(batch), classes, _all_null(batch))
+        return probability_maps(model.predict(batch), classes, all_null(batch))
 
     return score
 
@@ -42,7 +42,8 @@ def probability_maps(p: np.ndarray, classes: Sequence[str], null: np.ndarray) ->
     return pa.MapArray.from_arrays(starts, keys.dictionary_decode(), pa.array(p.ravel()))
 
 
-def _all_null(batch: pa.RecordBatch) -> np.ndarray:
+def all_null(batch: pa.RecordBatch) -> np.ndarray:
+    """bool (n,): rows of which every column is NULL."""
     null = np.ones(batch.num_rows, bool)
     for column in batch.columns:
         null &= column.is_null().to_numpy(zero_copy_only=False)

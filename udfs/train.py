@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Callable, Protocol, Sequence
+from typing import TYPE_CHECKING, Any, Callable, ContextManager, Protocol, Sequence
 
 import pyarrow as pa
 
@@ -42,6 +43,7 @@ class TrainingStep:
     optimiser   a torch optimiser over its parameters
     prepare     Arrow batch with features, p and optionally weight -> rows on the device, checked
     columns     (name, DuckDB type) of the Arrow batch, in order: the signature of the function a query calls
+    context     makes the context the network runs in: mixed precision
     """
 
     def __init__(
@@ -51,9 +53,10 @@ class TrainingStep:
         prepare: Callable[[pa.RecordBatch], Rows],
         columns: Sequence[tuple[str, str]],
         class_weight: torch.Tensor | None = None,
+        context: Callable[[], ContextManager] = nullcontext,
     ):
         self.network, self.optimiser, self.prepare = network, optimiser, prepare
-        self.columns, self.class_weight = tuple(columns), class_weight
+        self.columns, self.class_weight, self.context = tuple(columns), class_weight, context
         self._lock = Lock()
 
     def __call__(self, batch: pa.RecordBatch) -> pa.Array:
@@ -65,7 +68,9 @@ class TrainingStep:
     def step(self, rows: Rows) -> torch.Tensor:
         """(n,) losses before the step, detached. Minimises (1/n) sum_i weight_i loss_i."""
         self.optimiser.zero_grad(set_to_none=True)
-        losses = noise_aware_loss(self.network(rows), rows.p, self.class_weight) * rows.weight
+        with self.context():
+            logits = self.network(rows)
+        losses = noise_aware_loss(logits.float(), rows.p, self.class_weight) * rows.weight
         losses.mean().backward()
         self.optimiser.step()
         return losses.detach()

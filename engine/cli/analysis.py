@@ -156,7 +156,8 @@ def _print_prediction(ws, entity: dict, most: int = 8) -> None:
     found = explain_prediction(ws.store, ws.project, ws.task, entity["entity_id"])
     if found is None:
         return
-    best, second, p, pieces = found
+    attribution, p = found
+    best, second, pieces = attribution.best, attribution.second, attribution.contributions
     click.echo("\nend model: " + click.style(best, bold=True) + f" (p = {p:.3f}); evidence for {best} against {second}")
     loud, rest = pieces[:most], sum(c.evidence for c in pieces[most:])
     rows = [(c.feature, c.piece, c.evidence) for c in loud] + ([(f"{len(pieces) - most} more", None, rest)] if len(pieces) > most else [])

@@ -13,7 +13,11 @@ from ..errors import Diagnostic, EndModelError, did_you_mean
 from .batches import Batches
 from .features import FeatureSpec
 
-END_MODELS = {"logistic": ("logistic_regression", "LogisticRegression"), "mlp": ("mlp", "Mlp")}
+END_MODELS = {
+    "logistic": ("logistic_regression", "LogisticRegression"),
+    "mlp": ("mlp", "Mlp"),
+    "boosted_trees": ("boosted_trees", "BoostedTrees"),
+}
 """Method -> (module of this package, class). A new end model is one file and one entry here; the module is imported on use."""
 
 OnEvent = Callable[[dict[str, Any]], None]

@@ -27,3 +27,9 @@ def cross_entropy(logits: np.ndarray, p: np.ndarray, weight: np.ndarray) -> floa
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_softmax = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return float(-(weight * (p * log_softmax).sum(axis=1)).sum() / weight.sum())
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """softmax of logits, both float (n, K); rows sum to 1 within 1e-12."""
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)

@@ -8,14 +8,16 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import torch
 
 from groundswell.udfs.train import TrainingStep, noise_aware_loss
 
 from ..errors import Diagnostic, EndModelError
+from .encode import EncodedRows
 from .options import TrainingOptions
+from .precision import half, in_halves, or_out_of_memory
 from .training_data import EncodedSource, TensorRows, shuffled
 
 
@@ -60,6 +62,7 @@ class Descent:
     ):
         self.step, self.options, self.device, self.seed = step, options, device, seed
         self.on_event, self.checkpoint = on_event, checkpoint
+        self.batch_size = options.batch_size
         self.history: list[dict[str, Any]] = []
         self.warnings: list[Diagnostic] = []
         self.best_epoch: int | None = None
@@ -99,9 +102,27 @@ class Descent:
         if hasattr(self.step.network, "reseed"):
             self.step.network.reseed((self.seed, epoch))
         for buffer in shuffled(source, (self.seed, epoch), self.options.shuffle_rows):
-            for rows in TensorRows.of(buffer, self.device).minibatches(self.options.batch_size):
-                total += self.step.step(rows).sum(dtype=torch.float64)
+            for rows in in_halves(lambda part: TensorRows.of(part, self.device), buffer):
+                for losses in self._steps(rows):
+                    total += losses.sum(dtype=torch.float64)
         return float(total) / source.rows
+
+    def _steps(self, rows: TensorRows) -> Iterator[torch.Tensor]:
+        """Losses of each minibatch, one optimiser step after another; minibatches are halved for good where memory ends."""
+        done = 0
+        while done < len(rows):
+            for minibatch in rows.minibatches(self.batch_size, done):
+                losses = or_out_of_memory(self.step.step, minibatch)
+                if losses is None:
+                    self._halve_batch()
+                    break
+                done += len(minibatch)
+                yield losses
+
+    def _halve_batch(self) -> None:
+        self.batch_size = half(self.batch_size)
+        self._warn("EM206", f"the device ran out of memory: minibatches of {self.batch_size} rows from here on", f"set batch_size = {self.batch_size}")
+        self.on_event({"event": "halved", "batch_size": self.batch_size})
 
     def _dev_loss(self, dev: EncodedSource) -> float:
         """Mean weighted loss of the dev rows at the present weights."""
@@ -109,11 +130,15 @@ class Descent:
         self.step.network.eval()
         with torch.inference_mode():
             for block in dev:
-                rows = TensorRows.of(block, self.device)
-                total += (noise_aware_loss(self.step.network(rows), rows.p, self.step.class_weight) * rows.weight).sum(dtype=torch.float64)
+                total += sum(in_halves(self._loss, block))
         if not dev.rows:
             raise EndModelError("EM101", "there are no dev rows", hint="do the labeling functions cover the dev split? groundswell check")
         return float(total) / dev.rows
+
+    def _loss(self, block: EncodedRows) -> torch.Tensor:
+        """Sum of the weighted losses of a block of rows."""
+        rows = TensorRows.of(block, self.device)
+        return (noise_aware_loss(self.step.network(rows), rows.p, self.step.class_weight) * rows.weight).sum(dtype=torch.float64)
 
     def _keep_if_best(self, epoch: int, dev_loss: float | None) -> None:
         if dev_loss is not None and dev_loss < self._milestone_loss - self.options.tolerance:

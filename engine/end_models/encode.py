@@ -40,6 +40,10 @@ class EncodedRows:
     def take(self, rows: np.ndarray) -> EncodedRows:
         return EncodedRows(self.dense[rows], self.sparse[rows], self.p[rows], self.weight[rows])
 
+    def part(self, start: int, stop: int) -> EncodedRows:
+        """The rows from start up to stop."""
+        return EncodedRows(self.dense[start:stop], self.sparse[start:stop], self.p[start:stop], self.weight[start:stop])
+
 
 def stacked(parts: list[EncodedRows]) -> EncodedRows:
     """The rows of all parts, in order."""

@@ -30,8 +30,9 @@ def write_model(model: Any, path: Path, form: str, *, title: str, table: Sequenc
     if form not in FORMATS:
         hint = did_you_mean(form, FORMATS) or f"the formats are {', '.join(FORMATS)}"
         raise EndModelError("EM107", f'end models are not written as "{form}"', hint=hint)
+    model.require_fitted()
     if not hasattr(model, "network_"):
-        raise EndModelError("EM110", "the end model is not fitted yet", hint="call fit, or load_end_model")
+        raise EndModelError("EM120", f"{model.method} cannot be written as {form}", hint="train logistic or mlp: groundswell train --method logistic")
     content = sql_text(model, title, table, dialect).encode() if form == "sql" else _binary(model, form)
     try:
         path.write_bytes(content)

@@ -38,6 +38,7 @@ class LogisticRegression(NetworkModel):
     """P(Y | x) = softmax(W x + b), trained on probabilistic labels. Source: Suri et al. 2020, section 5 (CT5)."""
 
     method = "logistic"
+    path_points = 1
 
     def network(self, dense: int, sparse: int, classes: int, generator: torch.Generator) -> LinearNetwork:
         return LinearNetwork(dense, sparse, classes)

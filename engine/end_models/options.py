@@ -8,6 +8,8 @@ from typing import Any, Iterable, Mapping
 from ..errors import EndModelError, did_you_mean
 from .columns import EncoderOptions
 
+PRECISIONS = ("float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class TrainingOptions:
@@ -30,6 +32,8 @@ class TrainingOptions:
     """None, "balanced" (n / (K x mass of the class)) or a mapping class -> weight."""
     device: str = "auto"
     """"auto" (cuda if there is one, else cpu), or a torch device."""
+    precision: str = "float32"
+    """"float32", or "bfloat16": matrix products of wide networks in half the memory; weights and losses stay float32."""
     shuffle_rows: int = 65_536
     """Rows are shuffled inside buffers of this many rows: order the source by a hash if it is sorted by class or time."""
     cache_bytes: int = 512 * 2**20
@@ -41,6 +45,9 @@ class TrainingOptions:
         for name, low in limits.items():
             if not getattr(self, name) >= low:
                 raise EndModelError("EM107", f"{name} = {getattr(self, name)} is below {low}")
+        if self.precision not in PRECISIONS:
+            hint = did_you_mean(str(self.precision), PRECISIONS) or f"one of {', '.join(PRECISIONS)}"
+            raise EndModelError("EM107", f"precision = {self.precision!r} is unknown", hint=hint)
         if self.decay > 1:
             raise EndModelError("EM107", f"decay = {self.decay} is above 1")
         for name in ("learning_rate", "epsilon", "decay"):
@@ -59,12 +66,17 @@ def checked_encoder(options: EncoderOptions) -> EncoderOptions:
 
 
 def check_own_options(own: Mapping[str, Any]) -> None:
-    """None. Raises EndModelError EM107 for hidden widths or a dropout that cannot be."""
-    hidden, dropout = own.get("hidden", (1,)), own.get("dropout", 0.0)
+    """None. Raises EndModelError EM107 for an option of one method that cannot be: hidden widths, a dropout, sizes of trees."""
+    hidden, dropout, shrinkage = own.get("hidden", (1,)), own.get("dropout", 0.0), own.get("shrinkage", 0.1)
     if not isinstance(hidden, (list, tuple)) or not hidden or not all(isinstance(h, int) and h > 0 for h in hidden):
         raise EndModelError("EM107", f"hidden = {hidden!r} is not a list of positive widths", hint="hidden = [256, 64]")
     if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
         raise EndModelError("EM107", f"dropout = {dropout!r} is not in [0, 1)", hint="dropout = 0.1")
+    if not isinstance(shrinkage, (int, float)) or not 0 < shrinkage <= 1:
+        raise EndModelError("EM107", f"shrinkage = {shrinkage!r} is not in (0, 1]", hint="shrinkage = 0.1")
+    for name, low in {"trees": 1, "leaves": 2, "sparse_columns": 0, "max_rows": 1}.items():
+        if not isinstance(own.get(name, low), int) or own.get(name, low) < low:
+            raise EndModelError("EM107", f"{name} = {own[name]!r} is not a whole number of at least {low}")
 
 
 def split_options(given: Mapping[str, Any], others: Iterable[str] = ()) -> tuple[TrainingOptions, EncoderOptions]:

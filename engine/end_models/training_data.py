@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from hashlib import sha256 as new_sha256
+from dataclasses import dataclass
 from typing import Iterator
 
 import numpy as np
@@ -35,9 +34,9 @@ class TensorRows:
         arrays = (rows.dense, s.indices.astype(np.int32), s.indptr.astype(np.int32), s.data, rows.p, rows.weight)
         return cls(*(torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in arrays))
 
-    def minibatches(self, size: int) -> Iterator[TensorRows]:
-        """Consecutive rows, `size` at a time (the last may be fewer); views, not copies."""
-        edges = [*range(0, len(self), size), len(self)]
+    def minibatches(self, size: int, start: int = 0) -> Iterator[TensorRows]:
+        """Consecutive rows from `start` on, `size` at a time (the last may be fewer); views, not copies."""
+        edges = [*range(start, len(self), size), len(self)]
         cuts = self.offsets[edges].tolist()
         for start, stop, low, high in zip(edges, edges[1:], cuts, cuts[1:]):
             yield TensorRows(
@@ -122,35 +121,3 @@ def shuffled(source: EncodedSource, seed: tuple[int, ...], buffer_rows: int) -> 
 def _permuted(held: list[EncodedRows], generator: np.random.Generator) -> EncodedRows:
     rows = stacked(held)
     return rows.take(generator.permutation(len(rows)))
-
-
-@dataclass
-class LabelMass:
-    """Rows, weighted probability of every class, and, where asked for, a hash of the rows: gathered while the encoder is fitted."""
-
-    n_classes: int
-    hashing: bool = False
-    rows: int = 0
-    mass: np.ndarray = field(init=False)
-
-    def __post_init__(self):
-        self.mass, self._hash = np.zeros(self.n_classes), new_sha256()
-
-    def observe(self, batch: pa.RecordBatch) -> None:
-        self.rows += batch.num_rows
-        self.mass += row_weights(batch) @ soft_labels(batch, self.n_classes)
-        if self.hashing:
-            self._hash.update(batch.serialize())
-
-    @property
-    def content(self) -> str:
-        return self._hash.hexdigest()
-
-    def check(self, classes: tuple[str, ...]) -> None:
-        """None. Raises EndModelError EM101 without rows, EM102 if at most one class has any probability."""
-        if not self.rows:
-            raise EndModelError("EM101", "there are no training rows", hint="do the labeling functions cover the train split? groundswell check")
-        found = [c for c, m in zip(classes, self.mass) if m > 0]
-        if len(found) < 2:
-            which = f'"{found[0]}"' if found else "none (all weights are zero)"
-            raise EndModelError("EM102", f"all probability lies on one class: {which}", hint="add labeling functions for the other classes")

@@ -110,6 +110,20 @@ def test_a_prediction_is_explained_by_what_adds_up_to_it(trained):
     folder, _ = trained
     with workspace(folder) as ws:
         for key, p in published(folder, "SELECT entity_id, p FROM intent.predictions WHERE entity_id < 20 ORDER BY 1"):
-            best, second, confidence, pieces = explain_prediction(ws.store, ws.project, ws.task, key)
-            assert confidence == pytest.approx(p[best]) and p[best] >= p[second] >= min(p.values())
-            assert sum(c.evidence for c in pieces) == pytest.approx(np.log(p[best] / p[second]), abs=1e-3)
+            found, confidence = explain_prediction(ws.store, ws.project, ws.task, key)
+            assert confidence == pytest.approx(p[found.best]) and p[found.best] >= p[found.second] >= min(p.values())
+            assert sum(c.evidence for c in found.contributions) == pytest.approx(np.log(p[found.best] / p[found.second]), abs=1e-3)
+
+
+def test_predictions_are_explained_inside_queries(trained):
+    folder, _ = trained
+    with workspace(folder) as ws:
+        query = """
+            SELECT why.best, why.second, list_sum(list_transform(why.contributions, lambda c: c.evidence)) AS gap, p.p AS p
+            FROM (SELECT entity_id, explain_intent(body, queue) AS why FROM intent.entity WHERE entity_id < 20)
+            JOIN intent.predictions AS p USING (entity_id)"""
+        found = ws.sql(query).to_pylist()
+    assert len(found) >= 19
+    for row in found:
+        p = dict(row["p"])
+        assert row["gap"] == pytest.approx(np.log(p[row["best"]] / p[row["second"]]), abs=1e-3)
