@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from .end_models import EndModel, FeatureSpec, end_model
 from .end_models.metrics import Metric, best_threshold, judged
+from .end_models.settings import model_options
 from .store import Store
 from .store.queries import qualified
 from .types import SPLITS, Task
@@ -44,7 +45,7 @@ def evaluate(store: Store, task: Task, settings: Mapping[str, Any], spec: Featur
     for arm, p in answers.items():
         threshold = best_threshold(gold[splits == "dev"], p[splits == "dev"]) if (splits == "dev").any() else None
         for split in (s for s in SPLITS if (splits == s).any()):
-            if arm == "supervised" and split == "train":
+            if split == "train" and (arm == "supervised" or (arm == "end_model" and settings.get("gold"))):
                 continue
             cells = {None: splits == split} | ({m: (splits == split) & (modalities == m) for m in task.modalities} if len(task.modalities) > 1 else {})
             for modality, mask in cells.items():
@@ -70,8 +71,7 @@ def _supervised(store: Store, task: Task, settings: Mapping[str, Any], spec: Fea
     n, k = store.rows(f'SELECT count(*), count(DISTINCT g.label) FROM "{task.name}".gold_label AS g JOIN "{task.name}".entity USING (entity_id) WHERE split = \'train\'')[0]
     if n < LEAST_GOLD or k < 2:
         return None
-    own = ("method", "seed", "features", "kinds")
-    model = end_model(settings["method"], **{o: v for o, v in settings.items() if o not in own})
+    model = end_model(settings["method"], **model_options(settings))
     has_dev = store.value(f'SELECT count(*) FROM "{task.name}".gold_label JOIN "{task.name}".entity USING (entity_id) WHERE split = \'dev\'')
     model.fit(_gold_batches(store, task, "train"), spec, task.classes, dev=_gold_batches(store, task, "dev") if has_dev else None, seed=settings["seed"])
     return _predicted(model, store, task, keys)

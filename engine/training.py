@@ -12,9 +12,11 @@ from typing import Any, Iterator
 
 import numpy as np
 import pyarrow as pa
+from sqlglot import select
 
 from .end_models import EndModel, FeatureSpec, end_model, infer_features, load_end_model
 from .end_models.contributions import Attribution, contributions
+from .end_models.settings import label_settings, model_options
 from .errors import Diagnostic, EndModelError
 from .evaluation import evaluate
 from .state import recorded
@@ -24,7 +26,6 @@ from .store.names import KEY_SEPARATOR
 from .store.queries import qualified
 from .types import RESERVED_COLUMNS, Event, Listener, Project, Task, silent
 
-SETTINGS = ("method", "seed", "features", "kinds")
 SAMPLE_ROWS = 5_000
 
 MODEL_TABLES = """
@@ -67,16 +68,16 @@ class _Trainer:
     def __init__(self, store: Store, project: Project, task: Task, settings: dict[str, Any], listen: Listener):
         self.store, self.project, self.task, self.settings, self.listen = store, project, task, settings, listen
         self.schema = '"' + task.name + '"'
+        self.labels = {"classes": list(task.classes), **label_settings(task.modalities, settings)}
 
     def run(self) -> Training:
         spec, skipped = self._features()
-        options = {k: v for k, v in self.settings.items() if k not in SETTINGS}
-        model = end_model(self.settings["method"], **options)
+        model = end_model(self.settings["method"], **model_options(self.settings))
         self.store.connection.execute(MODEL_TABLES.format(schema=self.schema))
         model_id = self.store.value(f"SELECT coalesce(max(model_id), 0) + 1 FROM {self.schema}.end_model")
         checkpoint = self.project.state_dir / "training" / self.task.name
         model.fit(
-            lambda: self._batches("train", spec), spec, self.task.classes, dev=self._dev(spec), seed=self.settings["seed"],
+            lambda: self._batches("train"), spec, self.task.classes, dev=self._dev(), seed=self.settings["seed"],
             on_event=self._report, checkpoint=checkpoint,
         )  # fmt: skip
         artefact = self.project.state_dir / "models" / f"{self.task.name}-{model_id}"
@@ -97,12 +98,12 @@ class _Trainer:
         spec, skipped = infer_features(sample.schema, sample, kinds=self.settings.get("kinds"), exclude=exclude)
         return spec, [s.diagnostic for s in skipped]
 
-    def _batches(self, split: str, spec: FeatureSpec) -> Iterator[pa.RecordBatch]:
-        return iter(self.store.stream(qualified("labelled_entity", self.task.name), {"split": split}))
+    def _batches(self, split: str) -> Iterator[pa.RecordBatch]:
+        return iter(self.store.stream(qualified("labelled_entity", self.task.name), {"split": split, **self.labels}))
 
-    def _dev(self, spec: FeatureSpec):
-        n = self.store.value(f"SELECT count(*) FROM {self.schema}.training_set WHERE split = 'dev'")
-        return (lambda: self._batches("dev", spec)) if n else None
+    def _dev(self):
+        count = select("count(*)").from_(qualified("labelled_entity", self.task.name).subquery("labelled"))
+        return (lambda: self._batches("dev")) if self.store.value(count, {"split": "dev", **self.labels}) else None
 
     def _report(self, event: dict[str, Any]) -> None:
         if event.get("event") == "epoch":
