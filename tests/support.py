@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Mapping
+from typing import Any, Mapping, NoReturn
 
 import duckdb
+import pytest
 
 from groundswell.workspace import Workspace, open_workspace
 
@@ -60,6 +62,13 @@ FROM ticket JOIN orders USING (order_id) WHERE is_late;
 
 
 @cache
+def absent(extra: str) -> NoReturn:
+    """Skip the calling test, visibly: the optional `extra` is not here. Fails it where GROUNDSWELL_REQUIRE names the extra."""
+    if extra in os.environ.get("GROUNDSWELL_REQUIRE", "").split(","):
+        pytest.fail(f"{extra} is required here (GROUNDSWELL_REQUIRE) and absent")
+    pytest.skip(f"{extra} is not installed")
+
+
 def warehouse_file(sql: str) -> bytes:
     """The bytes of a DuckDB file in which the statements were run; made once."""
     with TemporaryDirectory() as folder:

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import yaml
-from support import published, verb
+from support import absent, published, verb
 
 
 def exported(shop: Path, folder: Path) -> dict[str, str]:
@@ -87,14 +87,14 @@ def test_no_path_of_this_machine(shop, tmp_path):
 
 @pytest.fixture(scope="session")
 def dbt() -> str:
-    """The command dbt with dbt-duckdb, beside this Python or on the path."""
+    """The command dbt with dbt-duckdb: GROUNDSWELL_DBT, or beside this Python, or on the path."""
     beside = Path(sys.executable).with_name("dbt")
-    command = str(beside) if beside.is_file() else shutil.which("dbt")
+    command = os.environ.get("GROUNDSWELL_DBT") or (str(beside) if beside.is_file() else shutil.which("dbt"))
     if command is None:
-        pytest.skip("dbt is not installed")
+        absent("dbt")
     about = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=60)
     if "duckdb" not in about.stdout + about.stderr:
-        pytest.skip("dbt is there, dbt-duckdb is not")
+        absent("dbt")
     return command
 
 
