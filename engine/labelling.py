@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, Mapping
 
@@ -12,14 +12,17 @@ import pyarrow as pa
 
 from .errors import ConfigError, did_you_mean
 from .label_models import (
-    LabelModel, VotePatterns, expected_accuracy, hard_labels, label_model, learned_accuracy, majority_disagreement,
+    LabelModel, VotePatterns, answer_divergence, expected_accuracy, hard_labels, label_model, learned_accuracy, majority_disagreement,
 )  # fmt: skip
 from .store import Store
 from .store.names import quoted
 from .types import SPLITS, Task
 from .votes import PatternMatrix, pattern_matrix, write_classes
 
-SETTINGS = ("method", "seed", "class_balance", "fit_on")
+SETTINGS = ("method", "seed", "class_balance", "fit_on", "gold")
+
+GOLD = ("answers", "train", "none")
+"""Which human labels of the train split bend the fit: the answers in gold/*.csv, the warehouse's gold as well, or none."""
 
 MODEL_TABLES = """
 CREATE TABLE IF NOT EXISTS {schema}.label_model (
@@ -43,20 +46,54 @@ class Labelling:
     warnings: tuple[str, ...]
 
 
-def fit_labels(store: Store, task: Task, seed: int | None = None) -> Labelling:
-    """Fit and write `label_model`, `label_model_param`, `label_evidence`, `pattern_label`, `pattern_summary`, `class`.
+@dataclass(frozen=True)
+class FitInput:
+    """What a label model of a task is fitted on.
 
-    Raises LabelModelError for options and votes the model cannot use, ConfigError CFG117 for an unknown split in fit_on.
+    matrix    PatternMatrix             all patterns, in order of pattern_id
+    at        int64 (P',)               positions of the patterns the fit may see
+    counts    int64 (P',)               their entities in the splits it may see
+    gold      float (P, K)              entities of the train split with the warehouse's gold, where the fit may use them
+    answers   float (P, K)              answers of people, likewise
+    """
+
+    task: Task
+    matrix: PatternMatrix
+    at: np.ndarray
+    counts: np.ndarray
+    gold: np.ndarray
+    answers: np.ndarray
+
+    @property
+    def everywhere(self) -> VotePatterns:
+        """All patterns with all their entities."""
+        return VotePatterns(self.matrix.votes, self.matrix.counts, self.matrix.lfs, self.task.classes)
+
+    def fitted(self, seed: int) -> LabelModel:
+        """The task's label model. Raises LabelModelError for options and votes it cannot use."""
+        settings = self.task.label_model
+        model = label_model(settings["method"], **{k: v for k, v in settings.items() if k not in SETTINGS})
+        seen = VotePatterns(self.matrix.votes[self.at], self.counts, self.matrix.lfs, self.task.classes)
+        return model.fit(seen, seed=seed, class_balance=settings.get("class_balance"), gold=self.gold[self.at], answers=self.answers[self.at])
+
+    def before(self, seed: int) -> LabelModel:
+        """The same without any answer."""
+        return replace(self, answers=np.zeros_like(self.answers)).fitted(seed)
+
+
+def fit_labels(store: Store, task: Task, seed: int | None = None) -> Labelling:
+    """Fit and write `label_model`, `label_model_param`, `label_evidence`, `pattern_label`, `pattern_summary`, `class`, `review_score`.
+
+    Raises LabelModelError for options and votes the model cannot use, ConfigError CFG117 for an unknown split in fit_on or
+    an unknown kind of gold.
     """
     settings = dict(task.label_model)
     seed = settings["seed"] if seed is None else seed
-    matrix = pattern_matrix(store, task)
-    everywhere = VotePatterns(matrix.votes, matrix.counts, matrix.lfs, task.classes)
-    fitted_on = _fit_patterns(store, task, matrix, settings.get("fit_on"))
-    options = {k: v for k, v in settings.items() if k not in SETTINGS}
-    model = label_model(settings["method"], **options)
-    model.fit(fitted_on, seed=seed, class_balance=settings.get("class_balance"))
+    given = fit_input(store, task)
+    model = given.fitted(seed)
+    everywhere, matrix = given.everywhere, given.matrix
     posterior = model.predict(everywhere)
+    before = given.before(seed).predict(everywhere) if given.answers.any() else posterior
     labelling = Labelling(
         settings["method"], model.chosen_, model.reason_,
         majority_disagreement(everywhere, posterior), expected_accuracy(everywhere, posterior), tuple(model.warnings_),
@@ -66,14 +103,44 @@ def fit_labels(store: Store, task: Task, seed: int | None = None) -> Labelling:
         _write_pattern_labels(store, task, matrix, posterior)
         _write_pattern_summary(store, task, matrix, posterior)
         _write_learned_accuracy(store, task, everywhere, posterior)
+        _write_review_scores(store, task, matrix, answer_divergence(posterior, before, given.answers))
         write_classes(store, task, [float(p) for p in model.class_balance_])
     return labelling
 
 
-def _fit_patterns(store: Store, task: Task, matrix: PatternMatrix, splits: list[str] | None) -> VotePatterns:
-    """The patterns with counts of the splits the model may see (default: all)."""
+def fit_input(store: Store, task: Task) -> FitInput:
+    """What the task's label model is fitted on, from the store. Raises ConfigError CFG117."""
+    splits, which = task.label_model.get("fit_on"), task.label_model.get("gold", "answers")
+    if which not in GOLD:
+        hint = did_you_mean(str(which), GOLD) or f"one of {', '.join(GOLD)}"
+        raise ConfigError("CFG117", f'label_model: gold = "{which}" is unknown', hint=hint)
+    matrix = pattern_matrix(store, task)
+    at, counts = _seen(store, task, matrix, splits)
+    sees_train = splits is None or "train" in splits
+    gold, answers = (known_labels(store, task, matrix, source) for source in ("warehouse", "answers"))
+    return FitInput(
+        task, matrix, at, counts, gold * (sees_train and which == "train"), answers * (sees_train and which != "none")
+    )  # fmt: skip
+
+
+def known_labels(store: Store, task: Task, matrix: PatternMatrix, source: str) -> np.ndarray:
+    """float (P, K): entities of the train split with a human label, from the "warehouse" or from "answers", per pattern and class."""
+    known = np.zeros((len(matrix.pattern_ids), len(task.classes)))
+    schema = quoted(task.name)
+    warehouse = (
+        f"SELECT e.pattern_id, g.label, count(*) AS n FROM {schema}.gold_label AS g JOIN {schema}.entity_vote AS e USING (entity_id) "
+        "WHERE g.source = 'warehouse' AND e.split = 'train' GROUP BY ALL"
+    )
+    found = f"{schema}.pattern_answer" if source == "answers" else f"({warehouse})"
+    for pattern, position, n in store.rows(f"SELECT f.pattern_id, c.position, f.n FROM {found} AS f JOIN {schema}.class AS c USING (label)"):
+        known[pattern, position] = n
+    return known
+
+
+def _seen(store: Store, task: Task, matrix: PatternMatrix, splits: list[str] | None) -> tuple[np.ndarray, np.ndarray]:
+    """(positions, counts) of the patterns the fit may see (default: all)."""
     if splits is None:
-        return VotePatterns(matrix.votes, matrix.counts, matrix.lfs, task.classes)
+        return np.arange(len(matrix.counts)), matrix.counts
     for split in splits:
         if split not in SPLITS:
             raise ConfigError("CFG117", f'fit_on: there is no split "{split}"', hint=did_you_mean(str(split), SPLITS) or f"splits: {', '.join(SPLITS)}")
@@ -81,8 +148,7 @@ def _fit_patterns(store: Store, task: Task, matrix: PatternMatrix, splits: list[
         f"SELECT pattern_id, CAST(sum(n_entities) AS BIGINT) AS n FROM {quoted(task.name)}.pattern_split WHERE list_contains($splits, split) GROUP BY 1 ORDER BY 1",
         {"splits": list(splits)},
     )
-    at = found["pattern_id"].to_numpy().astype(np.int64)
-    return VotePatterns(matrix.votes[at], found["n"].to_numpy(), matrix.lfs, task.classes)
+    return found["pattern_id"].to_numpy().astype(np.int64), found["n"].to_numpy()
 
 
 def _write_model(store: Store, task: Task, model: LabelModel, labelling: Labelling, settings: Mapping[str, Any]) -> None:
@@ -157,6 +223,13 @@ def _write_pattern_summary(store: Store, task: Task, matrix: PatternMatrix, post
         "n_votes": pa.array((matrix.votes[covered] >= 0).sum(axis=1), pa.int32()),
     })  # fmt: skip
     store.create_from_arrow(task.name, "pattern_summary", rows)
+
+
+def _write_review_scores(store: Store, task: Task, matrix: PatternMatrix, score: np.ndarray) -> None:
+    """`review_score`: how far the label model is from what people said of each covered pattern; see `next_to_review`."""
+    covered = (matrix.votes >= 0).any(axis=1)
+    rows = pa.table({"pattern_id": pa.array(matrix.pattern_ids[covered], pa.uint64()), "score": pa.array(score[covered], pa.float64())})
+    store.create_from_arrow(task.name, "review_score", rows)
 
 
 def _write_learned_accuracy(store: Store, task: Task, patterns: VotePatterns, posterior: np.ndarray) -> None:

@@ -19,6 +19,7 @@ from .votes import UNCHANGED, Evaluation, build_patterns, build_statistics, buil
 
 MACROS = {
     "conflicts_between": ("a", "b"), "false_positives": ("lf",), "uncovered": ("n",), "explain_label": ("id",), "pattern_examples": ("pattern",),
+    "next_to_review": ("n",),
 }  # fmt: skip
 LABEL_VIEWS = ("probabilistic_labels", "training_set")
 

@@ -125,6 +125,7 @@ class EntityLayout:
 
 
 LFKind = Literal["predicate", "relation", "python"]
+Ballot = Literal["vote", "exclude", "soft"]
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ class LabelingFunction:
 
     kind        predicate: a row-local expression over one modality or `entity`; python: the same with a row function inside;
                 relation: a query that returns keys (and labels)
-    label       the class it votes for; None when the query returns a column "label"
+    label       the class it votes for, or rules out; None when the query returns a column "label"
+    ballot      vote: a class; exclude: a class that is ruled out ("-> !class"); soft: a class with a probability (column "p")
     expression  predicate, python: the boolean condition (label given) or the label expression; columns are those of `entity`
     query       relation: the SELECT as written
     modality    the modality whose rows a predicate sees; None: all rows of `entity`
@@ -159,6 +161,7 @@ class LabelingFunction:
     functions: Mapping[str, RowFunction] = field(default_factory=dict)
     meaning: str = ""
     """Canonical text of what it computes: unchanged by white space, comments and case."""
+    ballot: Ballot = "vote"
     volatile: bool = False
     """Reads the clock: always stale."""
     location: Location | None = None

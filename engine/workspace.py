@@ -20,6 +20,7 @@ from .types import GoldSource, Listener, Modality, Project, SplitRule, Task, sil
 if TYPE_CHECKING:
     import ibis
 
+    from .reviewing import Review
     from .training import Training
 
 
@@ -139,6 +140,12 @@ class Workspace:
         trained = train(self.project, self.task, method, seed, listen)
         self._reader, self._scoring = None, False
         return trained
+
+    def review(self, strategy: str = "maxkl", annotator: str = "me", seed: int = 0) -> Review:
+        """A session of questions to people; see `reviewing.Review`. Raises ConfigError CFG124."""
+        from .reviewing import Review
+
+        return Review(self.store, self.project, self.task, strategy, annotator, seed)
 
     # -- looking --------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@
 WITH labels AS (
     SELECT
         pattern_id,
-        count(DISTINCT label) AS n_labels
+        count(DISTINCT said) > 1 OR list_has_any(list(DISTINCT said), list(DISTINCT ruled_out)) AS in_conflict
     FROM pattern_vote
     GROUP BY pattern_id
 )
@@ -16,7 +16,7 @@ SELECT
     CAST(sum(s.n_entities) AS BIGINT) AS n_entities,
     CAST(coalesce(sum(s.n_entities) FILTER (WHERE p.n_votes > 0), 0) AS BIGINT) AS n_covered,
     CAST(coalesce(sum(s.n_entities) FILTER (WHERE p.n_votes > 1), 0) AS BIGINT) AS n_overlapping,
-    CAST(coalesce(sum(s.n_entities) FILTER (WHERE l.n_labels > 1), 0) AS BIGINT) AS n_conflicting,
+    CAST(coalesce(sum(s.n_entities) FILTER (WHERE l.in_conflict), 0) AS BIGINT) AS n_conflicting,
     sum(s.n_entities * p.n_votes) / sum(s.n_entities) AS mean_votes
 FROM pattern_split AS s
 JOIN vote_pattern AS p USING (pattern_id)

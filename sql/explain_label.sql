@@ -25,7 +25,7 @@ second AS (
 voted AS (
     SELECT
         v.lf,
-        v.label AS vote
+        v.symbol AS vote
     FROM pattern_vote AS v
     JOIN pattern AS p USING (pattern_id)
 ),

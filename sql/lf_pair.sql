@@ -22,7 +22,7 @@ met AS (
         a.lf AS lf_a,
         b.lf AS lf_b,
         sum(p.n_entities) AS n_both,
-        coalesce(sum(p.n_entities) FILTER (WHERE a.label = b.label), 0) AS n_agree
+        coalesce(sum(p.n_entities) FILTER (WHERE a.said <> b.said OR a.said = b.ruled_out OR a.ruled_out = b.said), 0) AS n_conflict
     FROM pattern_vote AS a
     JOIN pattern_vote AS b ON b.pattern_id = a.pattern_id AND a.lf < b.lf
     JOIN vote_pattern AS p ON p.pattern_id = a.pattern_id
@@ -32,9 +32,9 @@ SELECT
     a.lf AS lf_a,
     b.lf AS lf_b,
     CAST(coalesce(m.n_both, 0) AS BIGINT) AS n_both,
-    CAST(coalesce(m.n_agree, 0) AS BIGINT) AS n_agree,
-    CAST(coalesce(m.n_both - m.n_agree, 0) AS BIGINT) AS n_conflict,
-    CAST(m.n_agree AS DOUBLE) / m.n_both AS agreement,
+    CAST(coalesce(m.n_both - m.n_conflict, 0) AS BIGINT) AS n_agree,
+    CAST(coalesce(m.n_conflict, 0) AS BIGINT) AS n_conflict,
+    CAST(m.n_both - m.n_conflict AS DOUBLE) / m.n_both AS agreement,
     (t.n * coalesce(m.n_both, 0) - CAST(a.n AS DOUBLE) * b.n)
     / sqrt(nullif(CAST(a.n AS DOUBLE) * (t.n - a.n) * b.n * (t.n - b.n), 0)) AS correlation
 FROM single AS a

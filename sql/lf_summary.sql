@@ -12,7 +12,7 @@ pattern AS (
         p.pattern_id,
         p.n_entities,
         p.n_votes,
-        count(DISTINCT v.label) AS n_labels
+        count(DISTINCT v.said) > 1 OR list_has_any(list(DISTINCT v.said), list(DISTINCT v.ruled_out)) AS in_conflict
     FROM vote_pattern AS p
     JOIN pattern_vote AS v USING (pattern_id)
     GROUP BY p.pattern_id, p.n_entities, p.n_votes
@@ -23,7 +23,7 @@ fired AS (
         list_sort(list(DISTINCT v.label)) AS polarity,
         CAST(sum(p.n_entities) AS BIGINT) AS n_votes,
         coalesce(sum(p.n_entities) FILTER (WHERE p.n_votes > 1), 0) AS n_overlapping,
-        coalesce(sum(p.n_entities) FILTER (WHERE p.n_labels > 1), 0) AS n_conflicting
+        coalesce(sum(p.n_entities) FILTER (WHERE p.in_conflict), 0) AS n_conflicting
     FROM pattern_vote AS v
     JOIN pattern AS p USING (pattern_id)
     GROUP BY v.lf
@@ -31,8 +31,8 @@ fired AS (
 judged AS (
     SELECT
         v.lf,
-        CAST(coalesce(sum(g.n) FILTER (WHERE v.label = g.gold), 0) AS BIGINT) AS n_correct,
-        CAST(coalesce(sum(g.n) FILTER (WHERE v.label <> g.gold), 0) AS BIGINT) AS n_incorrect
+        CAST(coalesce(sum(g.n) FILTER (WHERE v.said = g.gold OR v.ruled_out <> g.gold), 0) AS BIGINT) AS n_correct,
+        CAST(coalesce(sum(g.n) FILTER (WHERE v.said <> g.gold OR v.ruled_out = g.gold), 0) AS BIGINT) AS n_incorrect
     FROM pattern_vote AS v
     JOIN pattern_gold AS g USING (pattern_id)
     GROUP BY v.lf

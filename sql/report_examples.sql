@@ -35,7 +35,7 @@ candidate AS (
 sampled AS (
     SELECT
         v.lf,
-        CASE WHEN c.gold IS NULL THEN 'unjudged' WHEN c.gold = v.label THEN 'right' ELSE 'wrong' END AS verdict,
+        CASE WHEN c.gold IS NULL THEN 'unjudged' WHEN v.said = c.gold OR v.ruled_out <> c.gold THEN 'right' ELSE 'wrong' END AS verdict,
         v.label AS voted,
         c.gold,
         c.entity_id,

@@ -78,13 +78,13 @@ weighed AS (
     SELECT
         d.pattern_id,
         coalesce(w.lf, '(class balance)') AS source,
-        v.label AS vote,
+        v.symbol AS vote,
         sum(w.weight) FILTER (WHERE w.label = d.best) - sum(w.weight) FILTER (WHERE w.label = d.second) AS evidence
     FROM duel AS d
     CROSS JOIN label_evidence AS w
     LEFT JOIN pattern_vote AS v ON v.pattern_id = d.pattern_id AND v.lf = w.lf
-    WHERE w.vote IS NOT DISTINCT FROM v.label
-    GROUP BY d.pattern_id, w.lf, v.label
+    WHERE w.vote IS NOT DISTINCT FROM v.symbol
+    GROUP BY d.pattern_id, w.lf, v.symbol
 ),
 told AS (
     SELECT

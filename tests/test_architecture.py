@@ -24,6 +24,7 @@ FLOORS = [
     {"project", "features", "lfs", "votes", "label_models", "end_models", "report"},
     {"state", "evaluation", "explanation", "export_surface"},
     {"pipeline", "labelling", "training", "export", "export_dbt", "doctor"},
+    {"reviewing"},
     {"workspace"},
     {"cli"},
 ]

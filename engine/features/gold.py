@@ -46,7 +46,9 @@ def gold_fingerprint(store: Store, project: Project, task: Task, layout: EntityL
 
 
 def build_gold(store: Store, project: Project, task: Task, layout: EntityLayout) -> list[Diagnostic]:
-    """Build `gold_label` (one row per entity) and `class`; returns warnings (CFG201: gold for unknown keys).
+    """Build `gold_label` (one row per entity) and `unanswerable`; returns warnings (CFG201: gold for unknown keys).
+
+    An answer without a label, but with a note, says that a person could not tell: it is no gold, and nobody is asked again.
 
     Raises ConfigError CFG113 for a label that is no class, CFG114 for an entity with two gold labels, CFG115 for an answer
     file that cannot be read.
@@ -57,18 +59,19 @@ def build_gold(store: Store, project: Project, task: Task, layout: EntityLayout)
     store.connection.register("__answers", answers)
     try:
         with store.transaction():
-            store.create(
-                task.name, "gold_label",
+            store.execute(
                 f"""
-                WITH given AS (
+                CREATE OR REPLACE TEMP TABLE answered AS WITH given AS (
                     SELECT DISTINCT entity_id, label, 'warehouse' AS source, CAST(NULL AS TIMESTAMPTZ) AS annotated_at, 0 AS turn FROM ({warehouse})
                     UNION ALL
                     SELECT CAST(key AS {layout.key_type}), label, source, annotated_at, turn FROM __answers
                 )
                 SELECT entity_id, label, source, annotated_at FROM given
                 QUALIFY rank() OVER (PARTITION BY entity_id ORDER BY turn > 0 DESC, annotated_at DESC NULLS LAST, turn DESC) = 1
-                """,
+                """
             )
+            store.create(task.name, "gold_label", "FROM answered WHERE label IS NOT NULL")
+            store.create(task.name, "unanswerable", "SELECT entity_id FROM answered WHERE label IS NULL")
             return _checked(store, task)
     finally:
         store.connection.unregister("__answers")
@@ -130,8 +133,9 @@ def _answer(row: dict, shown: str, line: int, turn: int) -> dict:
         at = datetime.fromisoformat(row["annotated_at"]) if row.get("annotated_at") else None
     except ValueError as error:
         raise ConfigError("CFG115", f'{shown}: "{row["annotated_at"]}" is not a time', location=Location(shown, line), hint="e.g. 2026-01-31T12:00:00+00:00") from error
-    if not row["label"]:
-        raise ConfigError("CFG115", f"{shown}: an answer without a label", location=Location(shown, line), hint="delete the line")
+    if not row["label"] and not row.get("note"):
+        hint = "delete the line, or say in a note why nobody can tell"
+        raise ConfigError("CFG115", f"{shown}: an answer without a label", location=Location(shown, line), hint=hint)
     if at is not None and at.tzinfo is None:
         at = at.replace(tzinfo=timezone.utc)
-    return {"key": row["key"], "label": row["label"], "source": row.get("annotator") or shown, "annotated_at": at, "turn": turn, "task": row.get("task"), "at": (shown, line)}
+    return {"key": row["key"], "label": row["label"] or None, "source": row.get("annotator") or shown, "annotated_at": at, "turn": turn, "task": row.get("task"), "at": (shown, line)}

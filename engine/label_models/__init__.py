@@ -4,6 +4,7 @@ from groundswell.label_models.base import Fit, LabelModel, label_model, label_mo
 from groundswell.label_models.evidence import Evidence
 from groundswell.label_models.frame import label_votes
 from groundswell.label_models.patterns import VotePatterns
+from groundswell.label_models.review import answer_divergence
 from groundswell.label_models.statistics import (
     expected_accuracy,
     hard_labels,
@@ -17,6 +18,7 @@ __all__ = [
     "Fit",
     "LabelModel",
     "VotePatterns",
+    "answer_divergence",
     "expected_accuracy",
     "hard_labels",
     "label_model",

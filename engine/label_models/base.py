@@ -59,14 +59,17 @@ class Task:
 
     patterns       VotePatterns
     class_balance  float (K,) or None      None = estimate it
-    gold           float (P, K) or None    entities of each pattern whose class is known; included in patterns.counts
+    gold           float (P, K) or None    entities of each pattern whose class is known, and the share of the others that
+                                           answers speak for; included in patterns.counts
     seed           int
+    answers        float (P, K) or None    answers of people to questions about each pattern
     """
 
     patterns: VotePatterns
     class_balance: np.ndarray | None
     gold: np.ndarray | None
     seed: int
+    answers: np.ndarray | None = None
 
 
 @dataclass
@@ -92,18 +95,21 @@ class LabelModel:
         seed: int = 0,
         class_balance: ClassBalance | None = None,
         gold: np.ndarray | None = None,
+        answers: np.ndarray | None = None,
     ) -> LabelModel:
         """This model, fitted; a second fit starts from nothing.
 
         seed           of whatever a model draws at random; a model that draws nothing gives the same for every seed
         class_balance  mapping class -> p, or K numbers in the order of the classes; sums to 1; None = estimated
         gold           integers (P, K) or None: of counts[p] entities with pattern p, gold[p, k] are known to be classes[k]
+        answers        the same, for the few entities people were asked about because of their pattern: n answers speak for
+                       n / (n + 1) of the entities with that pattern, where gold speaks for its own entities alone
 
         Raises LabelModelError: LM107 (option value), LM108 (class balance), LM111 (gold).
         """
         balance = checked_balance(class_balance, patterns.classes)
-        merged, known = canonical(patterns, checked_gold(gold, patterns))
-        result = self._fit(Task(merged, balance, known, seed))
+        merged, known, told = canonical(patterns, checked_gold(gold, patterns), checked_gold(answers, patterns))
+        result = self._fit(Task(merged, balance, with_answers(merged, known, told), seed, told))
         self._result = in_order(result, patterns.lfs)
         return self
 
@@ -230,6 +236,16 @@ def checked_gold(gold: np.ndarray | None, patterns: VotePatterns) -> np.ndarray 
     if known.shape != shape or not (known >= 0).all() or (known.sum(axis=1) > patterns.counts).any():
         raise LabelModelError("LM111", f"gold must be counts {shape}, at most counts[p] in row p, got shape {known.shape}")
     return known if known.any() else None
+
+
+def with_answers(patterns: VotePatterns, gold: np.ndarray | None, answers: np.ndarray | None) -> np.ndarray | None:
+    """Gold (P, K) and what answers say about entities without gold: n answers speak for n / (n + 1) of them."""
+    if answers is None:
+        return gold
+    gold = np.zeros(answers.shape) if gold is None else gold
+    n = answers.sum(axis=1)
+    spoken_for = (patterns.counts - gold.sum(axis=1)) / (n + 1)
+    return gold + spoken_for[:, None] * answers
 
 
 def in_order(fit: Fit, lfs: tuple[str, ...]) -> Fit:

@@ -79,11 +79,11 @@ class VotePatterns:
         return self.votes[:, [column[lf] for lf in lfs]]
 
 
-def canonical(patterns: VotePatterns, gold: np.ndarray | None = None) -> tuple[VotePatterns, np.ndarray | None]:
-    """The same votes with LFs sorted by name, patterns distinct and in lexicographic order, counts (and gold) summed.
+def canonical(patterns: VotePatterns, *known: np.ndarray | None) -> tuple[VotePatterns, *tuple[np.ndarray | None, ...]]:
+    """The same votes with LFs sorted by name, patterns distinct and in lexicographic order, counts (and what is known) summed.
 
-    gold     float (P, K) or None   entities of each pattern whose true class is known
-    returns  VotePatterns, and gold (P', K) in its order
+    known    each float (P, K) or None   entities of each pattern whose true class is known
+    returns  VotePatterns, and each of known as (P', K) in its order
 
     Whatever is computed from the result alone has the same bits under any order of LFs, rows or patterns.
     """
@@ -93,11 +93,14 @@ def canonical(patterns: VotePatterns, gold: np.ndarray | None = None) -> tuple[V
     counts = np.zeros(len(first), np.int64)
     np.add.at(counts, inverse, patterns.counts)
     merged = VotePatterns(votes[first], counts, lfs, patterns.classes)
-    if gold is None:
-        return merged, None
-    known = np.zeros((len(first), gold.shape[1]))
-    np.add.at(known, inverse, gold)
-    return merged, known
+    return merged, *(None if each is None else _summed(each, inverse, len(first)) for each in known)
+
+
+def _summed(rows: np.ndarray, inverse: np.ndarray, n: int) -> np.ndarray:
+    """float (n, K): rows (P, K) added up by where they went."""
+    total = np.zeros((n, rows.shape[1]))
+    np.add.at(total, inverse, rows)
+    return total
 
 
 def distinct_rows(votes: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:

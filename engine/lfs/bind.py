@@ -13,7 +13,7 @@ from ..types import EntityLayout, LabelingFunction
 from .guard import Scope
 from .header import Statement
 from .parse import LFProblem
-from .shape import key_problem, label_problem, soft_vote_problem
+from .shape import key_problem, label_problem
 
 DESCRIBE = "DESCRIBE "
 
@@ -113,7 +113,7 @@ def _tidied(message: str) -> str:
 
 
 def key_columns(columns: list[str], lf: LabelingFunction, layout: EntityLayout) -> tuple[str, ...]:
-    """The columns of a relation LF's result that identify the entity. Raises LFProblem LF110, LF119."""
+    """The columns of a relation LF's result that identify the entity. Raises LFProblem LF110."""
     names = [c.casefold() for c in columns]
     _require_plain_label(names, lf)
     if names.count("entity_id") == 1:
@@ -130,7 +130,6 @@ def key_columns(columns: list[str], lf: LabelingFunction, layout: EntityLayout) 
 def _require_plain_label(names: list[str], lf: LabelingFunction) -> None:
     if lf.label is None and "label" not in names:
         raise label_problem(lf.name, lf.location)
-    if lf.label is None and "p" in names:
-        raise soft_vote_problem(lf.name, lf.location)
-    if lf.label is None and names.count("label") > 1:
-        raise LFProblem(Diagnostic("LF110", 'the result has several columns "label"', lf.location, "keep one of them", lf.name))
+    for name in ("label", "p"):
+        if lf.label is None and names.count(name) > 1:
+            raise LFProblem(Diagnostic("LF110", f'the result has several columns "{name}"', lf.location, "keep one of them", lf.name))

@@ -25,6 +25,7 @@ class Statement:
 
     text     from the header line to the next header, as in the file: positions inside count from `first_line`
     label    the class named after "->"; None when the query returns labels itself
+    excludes whether the class is ruled out: "-> !class"
     """
 
     name: str
@@ -33,6 +34,7 @@ class Statement:
     path: str
     first_line: int
     options: dict[str, str] = field(default_factory=dict)
+    excludes: bool = False
 
     @property
     def sql(self) -> str:
@@ -128,12 +130,19 @@ def _statement(text: str, shown: str, first_line: int) -> tuple[Statement | None
     parts = ARROW.split(rest, maxsplit=1)
     name, label = parts[0].strip(), (parts[1].strip() if len(parts) == 2 else None)
     options, problems = _options(text, shown, first_line)
-    statement = Statement(name, label, text, shown, first_line, options)
+    label, excludes = named_class(label)
+    statement = Statement(name, label, text, shown, first_line, options, excludes)
     wrong = name_problem(name) or ("LF109", 'no class after "->"', "e.g. -- lf: says_refund -> refund") if label == "" else name_problem(name)
     if wrong:
         code, message, hint = wrong
         return None, [*problems, Diagnostic(code, message, statement.header, hint, name or None)]
     return statement, problems
+
+
+def named_class(text: str | None) -> tuple[str | None, bool]:
+    """(class, whether it is ruled out) of what stands after "->": "!refund" rules refund out."""
+    excludes = text is not None and text.startswith("!")
+    return (text[1:].strip() if excludes else text), excludes
 
 
 def name_problem(name: str) -> tuple[str, str, str] | None:

@@ -151,7 +151,8 @@ class Loader:
             found = replace(found, kind="relation", expression=None, modality=None, columns=tuple((relation, "*") for relation in found.reads))
         if found.kind == "relation":
             runnable = statement.sql if text is statement.text else text
-            found = replace(found, key=key_columns(columns, found, self.layout), query=runnable)
+            soft = found.label is None and "p" in (c.casefold() for c in columns)
+            found = replace(found, key=key_columns(columns, found, self.layout), query=runnable, ballot="soft" if soft else found.ballot)
         used = {f.name.casefold() for f in tree.find_all(exp.Anonymous)} & self.macros.keys()
         parts = [written or " ".join(text.split()), *(self.macros[name] for name in sorted(used))]
         return replace(found, meaning=self._fingerprinted(found, "\n".join(parts)))
@@ -181,13 +182,11 @@ class Loader:
         at = found.location
         if statement is not None and (start := statement.text.find(label, statement.text.find("->"))) >= 0:
             at = statement.at(start, len(label))
-        if label.startswith("!"):
-            raise LFProblem(Diagnostic("LF119", f'ruling a class out ("-> {label}") is not supported yet', at, "vote for a class, or abstain", found.name))
         if label not in self.task.classes:
             raise unknown_class(found.name, label, self.task.classes, at)
 
     def _fingerprinted(self, found: LabelingFunction, text: str) -> str:
-        parts = [found.kind, found.label or "", found.modality or "", self.project.timezone, duckdb.__version__, text]
+        parts = [found.kind, found.ballot, found.label or "", found.modality or "", self.project.timezone, duckdb.__version__, text]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def _unique_names(self) -> None:

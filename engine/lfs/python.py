@@ -18,7 +18,7 @@ from sqlglot import exp
 from ..errors import Diagnostic, Location, did_you_mean
 from ..store import Store
 from ..types import EntityLayout, LabelingFunction, RowFunction, SourceLayout
-from .header import Statement
+from .header import Statement, named_class
 from .parse import LFProblem
 
 
@@ -120,7 +120,8 @@ def ibis_statement(marked: PythonLF, store: Store, layout: EntityLayout, shown: 
     except Exception as error:
         raise LFProblem(python_problem(error, location(marked, shown), path, marked.name)) from error
     options = {"tags": " ".join(marked.tags)} | ({"owner": marked.owner} if marked.owner else {})
-    return Statement(marked.name, marked.label, text, shown, marked.function.__code__.co_firstlineno, options)
+    label, excludes = named_class(marked.label)
+    return Statement(marked.name, label, text, shown, marked.function.__code__.co_firstlineno, options, excludes)
 
 
 def row_function(marked: PythonLF, layout: EntityLayout, shown: str) -> LabelingFunction:
@@ -136,10 +137,11 @@ def row_function(marked: PythonLF, layout: EntityLayout, shown: str) -> Labeling
     udf = RowFunction(f"gs_row_{version}", marked.function, marked.columns, version)
     arguments = [carried[c.casefold()].copy() for c in marked.columns]
     expression = exp.Anonymous(this=udf.name, expressions=arguments)
+    label, excludes = named_class(marked.label)
     return LabelingFunction(
-        name=marked.name, kind="python", label=marked.label, sql=code, path=shown, line=at.line, owner=marked.owner, tags=marked.tags,
+        name=marked.name, kind="python", label=label, ballot="exclude" if excludes else "vote", sql=code, path=shown, line=at.line, owner=marked.owner, tags=marked.tags,
         reads=(source.relation if source else "entity",), columns=tuple(sorted({("entity", c.name) for a in arguments for c in a.find_all(exp.Column)})),
-        modality=source.modality.name if source else None, labels=(marked.label,) if marked.label else None, expression=expression, functions={udf.name: udf},
+        modality=source.modality.name if source else None, labels=(label,) if label else None, expression=expression, functions={udf.name: udf},
         meaning=f"python:{version}:{marked.columns}", location=at,
     )  # fmt: skip
 

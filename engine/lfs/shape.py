@@ -18,7 +18,7 @@ def shaped(tree: exp.Expression, statement: Statement, layout: EntityLayout, sco
     """The LabelingFunction of one statement.
 
     Raises LFProblem: LF110 when the result lacks the key or has it twice, LF114 for an aggregate where a row condition is
-    meant, LF119 for soft votes.
+    meant.
     """
     base = LabelingFunction(
         name=statement.name,
@@ -33,10 +33,11 @@ def shaped(tree: exp.Expression, statement: Statement, layout: EntityLayout, sco
         location=statement.header,
         labels=None if statement.label is None else (statement.label,),
         columns=relation_columns(tree, statement.label, layout, scope),
+        ballot="exclude" if statement.excludes else "soft" if _has_probability(tree) else "vote",
     )
     _require_no_aggregate(tree, statement)
     source = _row_source(tree, layout, scope)
-    if source is None:
+    if source is None or base.ballot == "soft":
         return base
     expression = _row_expression(tree, statement, layout, source)
     modality = source.modality.name if isinstance(source, SourceLayout) else None
@@ -122,9 +123,12 @@ def key_problem(lf: str, at, key: str, found: int) -> LFProblem:
     return LFProblem(Diagnostic("LF110", message, at, f"SELECT {key} once (or start with FROM ...)", lf))
 
 
+def _has_probability(tree: exp.Expression) -> bool:
+    """Is a column "p" written out in the result: a soft vote?"""
+    return any(s.alias_or_name.casefold() == "p" for s in getattr(tree, "selects", ()))
+
+
 def _label_expression(tree: exp.Select, statement: Statement, source, layout: EntityLayout) -> exp.Expression:
-    if soft := next((s for s in tree.selects if s.alias_or_name.casefold() == "p"), None):
-        raise soft_vote_problem(statement.name, place(soft, statement))
     for projection in tree.selects:
         if projection.alias_or_name.casefold() == "label":
             return projection.unalias()
@@ -132,11 +136,6 @@ def _label_expression(tree: exp.Select, statement: Statement, source, layout: En
     if "label" in {c.casefold() for c in columns} and any(isinstance(s, exp.Star) for s in tree.selects):
         return exp.column("label")
     raise label_problem(statement.name, statement.header)
-
-
-def soft_vote_problem(lf: str, at) -> LFProblem:
-    """LF119: probabilities as votes are not there yet."""
-    return LFProblem(Diagnostic("LF119", 'votes with a probability (column "p") are not supported yet', at, "return a label, or NULL to abstain", lf))
 
 
 def label_problem(lf: str, at) -> LFProblem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 
 from ..errors import Diagnostic, LFError, Location
-from .header import Statement, name_problem
+from .header import Statement, name_problem, named_class
 from .parse import parse_predicate
 
 
@@ -20,13 +20,18 @@ def predicate_statement(name: str, label: str, predicate: str, relation: str) ->
     if condition.find(exp.AggFunc) and not condition.find(exp.Query):
         raise LFError([Diagnostic("LF114", "an aggregate stands where a condition on one row is meant", at, "use lf_relation with GROUP BY", name)])
     table = ".".join(exp.to_identifier(part, quoted=True).sql("duckdb") for part in relation.split("."))
-    return Statement(name, label, f"FROM {table}\nWHERE {predicate}\n", "<python>", 1)
+    return _declared(name, label, f"FROM {table}\nWHERE {predicate}\n")
 
 
 def relation_statement(name: str, label: str | None, query: str) -> Statement:
     """A SELECT as an LF. Raises LFError LF122 for the name."""
     _require_name(name)
-    return Statement(name, label, query, "<python>", 1)
+    return _declared(name, label, query)
+
+
+def _declared(name: str, label: str | None, text: str) -> Statement:
+    cls, excludes = named_class(label)
+    return Statement(name, cls, text, "<python>", 1, excludes=excludes)
 
 
 def _require_name(name: str) -> None:

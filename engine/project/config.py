@@ -146,6 +146,8 @@ class _Reader:
     def _classes(self, at: tuple[str, ...], classes: list[Any]) -> tuple[str, ...]:
         if not all(isinstance(c, str) and c for c in classes):
             raise self.error("CFG104", at, "classes must be a list of names", 'write them as text: ["no", "yes"]')
+        if marked := next((c for c in classes if c.startswith("!")), None):
+            raise self.error("CFG106", at, f'a class cannot be called "{marked}"', 'in front of a class ! rules it out')
         if len(classes) < 2:
             raise self.error("CFG106", at, f"{len(classes)} class is not enough to tell anything apart", "name at least two")
         if len(set(classes)) < len(classes):

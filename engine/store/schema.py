@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from ..errors import StoreError
+from .names import table_name
 
 if TYPE_CHECKING:
     from .connection import Store
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 STORAGE_VERSION = "v1.4.0"
 """DuckDB 1.4 and later read files of this format."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TABLES = """
 CREATE SCHEMA gs;
@@ -26,8 +27,16 @@ CREATE TABLE gs.state (task VARCHAR, output VARCHAR, fingerprint VARCHAR);
 """
 """gs.state holds, per output table, the fingerprint of what it was last built from."""
 
-MIGRATIONS: dict[int, str] = {}
-"""From version n to n + 1: the statements that do it."""
+
+def forget_votes(store: Store) -> None:
+    """Drop the packed votes of every task: the next run evaluates its LFs again and builds all that stands on them."""
+    for (schema,) in store.rows("SELECT schema_name FROM duckdb_tables() WHERE database_name = current_database() AND table_name = 'vote_slot'"):
+        for table in ("vote_slot", "vote_code"):
+            store.execute(f"DROP TABLE {table_name(schema, table)}")
+
+
+MIGRATIONS: dict[int, Callable[[Store], None]] = {1: forget_votes}
+"""From version n to n + 1: what does it. 1: slots hold symbols, not only classes."""
 
 
 def ensure_schema(store: Store) -> None:
@@ -37,7 +46,7 @@ def ensure_schema(store: Store) -> None:
             store.connection.execute(TABLES)
             store.connection.execute(f"INSERT INTO gs.schema_version VALUES ({SCHEMA_VERSION})")
         for version in range(require_version(store), SCHEMA_VERSION):
-            store.connection.execute(MIGRATIONS[version])
+            MIGRATIONS[version](store)
             store.connection.execute(f"UPDATE gs.schema_version SET version = {version + 1}")
 
 

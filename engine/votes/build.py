@@ -13,6 +13,7 @@ from ..errors import Diagnostic, StoreError
 from ..store import QueryTimeout, Store
 from ..store.names import quoted
 from ..types import EntityLayout, Event, LabelingFunction, Listener, Task, silent
+from .ballots import LEVELS, write_symbols
 from .plan import ROWS, UNCHANGED, Evaluation, VotePlan
 from .problems import class_problem, relation_problems, relation_query, runtime_problem, strange_labels, timeout_problem
 from .select import local_votes, only_this_modality, over_one_modality
@@ -115,17 +116,33 @@ class _Builder:
         """For `-v`: the scan before rewriting; what is run follows in the log."""
         if local and sql_log.isEnabledFor(logging.DEBUG):
             lfs = over_one_modality([e.lf for e in local], self.task.modalities)
-            slots = assign_slots({lf.name: "" for lf in lfs}, len(self.task.classes))
+            slots = assign_slots({lf.name: "" for lf in lfs}, len(self.task.classes), {lf.name: lf.ballot for lf in lfs})
             plain = local_votes(lfs, slots, self.task.classes, self.layout, f"{self.schema}.entity", ("entity_id",), rewritten=False)
             sql_log.debug("-- the row-local LFs as written; the scan that is run, rewritten to give the same votes, follows\n%s;", plain.sql("duckdb", pretty=True))
 
     def _write(self, relations: Sequence[Evaluation]) -> None:
         healthy = [e for e in self.plan.evaluations if e.error is None]
-        self.slots = assign_slots({e.lf.name: e.fingerprint for e in healthy}, len(self.task.classes))
+        ballots = {e.lf.name: e.lf.ballot for e in healthy}
+        self.slots = assign_slots({e.lf.name: e.fingerprint for e in healthy}, len(self.task.classes), ballots)
         with self.store.within(self.timeout * max(1, len(healthy))), self.store.transaction():
             self.store.create(self.task.name, "vote_code", self._query(relations))
             write_slots(self.store, self.task.name, self.slots)
+            write_symbols(self.store, self.task, set(ballots.values()))
+            self._write_soft_votes(relations, [e.lf.name for e in healthy])
             self.store.execute(f"DELETE FROM {self.schema}.entity_change")
+
+    def _write_soft_votes(self, relations: Sequence[Evaluation], healthy: Sequence[str]) -> None:
+        """Bring `soft_vote` up to date: the exact probabilities of LFs that give some."""
+        table = f"{self.schema}.soft_vote"
+        if self.plan.everything or not self.store.has_table(self.task.name, "soft_vote"):
+            self.store.create(self.task.name, "soft_vote", f"SELECT CAST(NULL AS {self.layout.key_type}) AS entity_id, '' AS lf, '' AS label, 0.0::DOUBLE AS p LIMIT 0")
+        stale = [e.lf.name for e in relations]
+        self.store.execute(f"DELETE FROM {table} WHERE list_contains($stale, lf) OR NOT list_contains($healthy, lf)", {"stale": stale, "healthy": list(healthy)})
+        for number, evaluation in enumerate(relations):
+            if evaluation.error is None and evaluation.lf.ballot == "soft":
+                self.store.execute(f"INSERT INTO {table} SELECT entity_id, $lf, label, p FROM lf_votes_{number} ORDER BY ALL", {"lf": evaluation.lf.name})
+        if self.plan.rows:
+            self.store.execute(f"DELETE FROM {table} WHERE entity_id NOT IN (SELECT entity_id FROM {self.schema}.entity)")
 
     def _query(self, relations: Sequence[Evaluation]) -> str:
         names = word_names(self.slots)
@@ -187,8 +204,11 @@ class _Builder:
 
     def _relation_part(self, number: int, evaluation: Evaluation) -> str:
         slot = next(s for s in self.slots if s.lf == evaluation.lf.name)
-        cases = " ".join(
-            f"WHEN {exp.Literal.string(label).sql('duckdb')} THEN {(i + 1) << slot.shift}::UBIGINT" for i, label in enumerate(self.task.classes)
-        )
-        words = (f"CASE label {cases} END AS {n}" if i == slot.word else f"0::UBIGINT AS {n}" for i, n in enumerate(word_names(self.slots)))
-        return f"SELECT entity_id, {', '.join(words)} FROM lf_votes_{number}"
+        soft = evaluation.lf.ballot == "soft"
+        step = LEVELS if soft else 1
+        cases = " ".join(f"WHEN {exp.Literal.string(label).sql('duckdb')} THEN {i * step + 1}" for i, label in enumerate(self.task.classes))
+        level = f" + CAST(least(floor(p * {LEVELS}), {LEVELS - 1}) AS INTEGER)" if soft else ""
+        code = f"CAST(CASE label {cases} END{level} AS UBIGINT) << {slot.shift}"
+        words = (f"{code} AS {n}" if i == slot.word else f"0::UBIGINT AS {n}" for i, n in enumerate(word_names(self.slots)))
+        best = f" QUALIFY row_number() OVER (PARTITION BY entity_id ORDER BY p DESC, CASE label {cases} END) = 1" if soft else ""
+        return f"SELECT entity_id, {', '.join(words)} FROM lf_votes_{number}{best}"

@@ -10,12 +10,13 @@ import pyarrow as pa
 
 from ..errors import Diagnostic
 from ..store import Store
-from ..store.names import quoted, table_name
+from ..store.names import literal, quoted, table_name
 from ..types import Task
+from .ballots import ballot_at, n_codes, symbols
 from .plan import Evaluation
 from .slots import Slot, stored_slots, word_names
 
-TABLES = ("pattern_vote", "vote_pattern", "pattern_gold")
+TABLES = ("pattern_vote", "vote_pattern", "pattern_gold", "pattern_answer")
 REGISTRY = {
     "lf": pa.string(), "kind": pa.string(), "label": pa.string(), "sql": pa.string(), "path": pa.string(), "line": pa.int32(),
     "owner": pa.string(), "tags": pa.list_(pa.string()), "reads": pa.list_(pa.string()), "servable": pa.bool_(),
@@ -29,15 +30,19 @@ class PatternMatrix:
     """The vote patterns as arrays.
 
     pattern_ids  uint64 (P,)
-    votes        int16 (P, m)  position of the class, -1 = abstain
+    votes        int16 (P, m)  position of the symbol (for most LFs a class), -1 = abstain
     counts       int64 (P,)    entities per pattern
     lfs          m names, in name order
+    symbols      S names; the first K are the classes
+    meaning      float (S, K)  P(Y) that a symbol speaks for
     """
 
     pattern_ids: np.ndarray
     votes: np.ndarray
     counts: np.ndarray
     lfs: tuple[str, ...]
+    symbols: tuple[str, ...]
+    meaning: np.ndarray
 
 
 def build_patterns(store: Store, task: Task) -> None:
@@ -60,6 +65,7 @@ def build_patterns(store: Store, task: Task) -> None:
         for table in TABLES:
             store.create_from_file(task.name, table)
         store.create_view_from_file(task.name, "votes")
+        store.create_view_from_file(task.name, "excluded_vote")
         store.create_view(task.name, "label_matrix", _label_matrix(task, slots))
 
 
@@ -71,8 +77,10 @@ def _entity_vote(task: Task, names: str) -> str:
 
 def _label_matrix(task: Task, slots: list[Slot]) -> str:
     """entity_id and one column per LF, NULL = abstain; every entity."""
-    classes = "[" + ", ".join("'" + c.replace("'", "''") + "'" for c in task.classes) + "]"
-    columns = [f"list_extract({classes}, CAST((w{s.word} >> {s.shift}) & {s.mask} AS BIGINT)) AS {quoted(s.lf)}" for s in slots]
+    labels = [s.label for s in symbols(task.classes, {"vote", "exclude", "soft"})]
+    size = {slot.lf: n_codes(ballot_at(slot.first, len(task.classes)), len(task.classes)) for slot in slots}
+    said = {s.lf: "[" + ", ".join(literal(label) for label in labels[s.first : s.first + size[s.lf]]) + "]" for s in slots}
+    columns = [f"list_extract({said[s.lf]}, CAST((w{s.word} >> {s.shift}) & {s.mask} AS BIGINT)) AS {quoted(s.lf)}" for s in slots]
     return f"SELECT {', '.join(['entity_id', *columns])} FROM {table_name(task.name, 'vote_code')}"
 
 
@@ -88,13 +96,15 @@ def pattern_matrix(store: Store, task: Task) -> PatternMatrix:
     lfs = tuple(s.lf for s in stored_slots(store, task.name))
     code = store.arrow(f"SELECT pattern_id, n_entities FROM {table_name(task.name, 'pattern_code')} ORDER BY pattern_id")
     long = store.arrow(
-        f"SELECT v.pattern_id, CAST(s.position AS BIGINT) AS lf, CAST(c.position AS BIGINT) AS vote FROM {table_name(task.name, 'pattern_vote')} AS v "
+        f"SELECT v.pattern_id, CAST(s.position AS BIGINT) AS lf, CAST(y.place AS BIGINT) AS vote FROM {table_name(task.name, 'pattern_vote')} AS v "
         f"JOIN (SELECT lf, row_number() OVER (ORDER BY lf) - 1 AS position FROM {table_name(task.name, 'vote_slot')}) AS s USING (lf) "
-        f"JOIN {table_name(task.name, 'class')} AS c USING (label)"
+        f"JOIN (SELECT symbol, row_number() OVER (ORDER BY position) - 1 AS place FROM {table_name(task.name, 'vote_symbol')}) AS y USING (symbol)"
     )
+    known = store.arrow(f"SELECT symbol, p FROM {table_name(task.name, 'vote_symbol')} ORDER BY position")
     votes = np.full((code.num_rows, len(lfs)), -1, dtype=np.int16)
     votes[long["pattern_id"].to_numpy().astype(np.int64), long["lf"].to_numpy()] = long["vote"].to_numpy()
-    return PatternMatrix(code["pattern_id"].to_numpy(), votes, code["n_entities"].to_numpy().astype(np.int64), lfs)
+    counts, meaning = code["n_entities"].to_numpy().astype(np.int64), np.array(known["p"].to_pylist(), float)
+    return PatternMatrix(code["pattern_id"].to_numpy(), votes, counts, lfs, tuple(known["symbol"].to_pylist()), meaning)
 
 
 def write_registry(store: Store, task: Task, rows: list[dict]) -> None:

@@ -1,31 +1,34 @@
 """Where each LF's vote is packed: a few bits of a 64-bit word beside the key.
 
-Code 0 is abstain, code c + 1 is the class at position c. LFs sit in name order, so that words do not depend on the order in
-which LFs were written.
+Code 0 is abstain, code c is the symbol at position first + c - 1 (see `ballots`): for most LFs a class. LFs sit in name order, so
+that words do not depend on the order in which LFs were written.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterable
+from typing import Iterable, Mapping
 
 import pyarrow as pa
 from sqlglot import exp
 
 from ..store import Store
+from ..types import Ballot
+from .ballots import first_position, n_codes
 
 WORD_BITS = 64
 
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of one LF's vote. fingerprint: what the stored votes were computed from."""
+    """The place of one LF's vote. first: position of the symbol of code 1; fingerprint: what the stored votes were computed from."""
 
     lf: str
     word: int
     shift: int
     bits: int
     fingerprint: str
+    first: int = 0
 
     @property
     def mask(self) -> int:
@@ -33,11 +36,17 @@ class Slot:
         return (1 << self.bits) - 1
 
 
-def assign_slots(fingerprints: dict[str, str], n_classes: int) -> list[Slot]:
-    """One slot per LF, in name order."""
-    bits = n_classes.bit_length()
-    per_word = WORD_BITS // bits
-    return [Slot(lf, i // per_word, i % per_word * bits, bits, fingerprints[lf]) for i, lf in enumerate(sorted(fingerprints))]
+def assign_slots(fingerprints: Mapping[str, str], n_classes: int, ballots: Mapping[str, Ballot] = {}) -> list[Slot]:
+    """One slot per LF, in name order; ballots: LF -> its kind of ballot where that is not "vote"."""
+    word, shift, found = 0, 0, []
+    for lf in sorted(fingerprints):
+        ballot = ballots.get(lf, "vote")
+        bits = n_codes(ballot, n_classes).bit_length()
+        if shift + bits > WORD_BITS:
+            word, shift = word + 1, 0
+        found.append(Slot(lf, word, shift, bits, fingerprints[lf], first_position(ballot, n_classes)))
+        shift += bits
+    return found
 
 
 def stored_slots(store: Store, schema: str) -> list[Slot]:
@@ -45,7 +54,7 @@ def stored_slots(store: Store, schema: str) -> list[Slot]:
     if not store.has_table(schema, "vote_slot"):
         return []
     table = exp.table_("vote_slot", db=schema, quoted=True).sql("duckdb")
-    return [Slot(*row) for row in store.rows(f"SELECT lf, word, shift, bits, fingerprint FROM {table} ORDER BY lf")]
+    return [Slot(*row) for row in store.rows(f"SELECT lf, word, shift, bits, fingerprint, first FROM {table} ORDER BY lf")]
 
 
 def write_slots(store: Store, schema: str, slots: Iterable[Slot]) -> None:
@@ -56,7 +65,7 @@ def write_slots(store: Store, schema: str, slots: Iterable[Slot]) -> None:
         pa.table({
             "lf": pa.array([s.lf for s in rows], pa.string()), "word": pa.array([s.word for s in rows], pa.int32()),
             "shift": pa.array([s.shift for s in rows], pa.int32()), "bits": pa.array([s.bits for s in rows], pa.int32()),
-            "fingerprint": pa.array([s.fingerprint for s in rows], pa.string()),
+            "fingerprint": pa.array([s.fingerprint for s in rows], pa.string()), "first": pa.array([s.first for s in rows], pa.int32()),
         }),
     )  # fmt: skip
 

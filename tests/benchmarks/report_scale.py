@@ -44,7 +44,7 @@ USE store.large;
 CREATE TABLE class AS SELECT unnest(['a', 'b', 'c']) AS label, unnest([0, 1, 2]) AS position, 1 / 3 AS prior;
 CREATE TABLE lf AS SELECT printf('rule_%02d', i) AS lf, 'predicate' AS kind, NULL::VARCHAR AS label, 'FROM t WHERE body ILIKE ''%word' || i || '%''' AS sql, 'lfs/rules.sql' AS path,
     i::INTEGER AS line, 'me' AS owner, ['text'] AS tags, 'ok' AS status, NULL::VARCHAR AS error FROM range({lfs}) AS r(i);
-CREATE TABLE pattern_vote AS SELECT p::UBIGINT AS pattern_id, lf, {voted} AS label FROM range({patterns}) AS r(p), lf WHERE hash(p, lf) % 100 < 6;
+CREATE TABLE pattern_vote AS SELECT *, label AS said, NULL::VARCHAR AS ruled_out, label AS symbol, 'vote' AS ballot FROM (SELECT p::UBIGINT AS pattern_id, lf, {voted} AS label FROM range({patterns}) AS r(p), lf WHERE hash(p, lf) % 100 < 6);
 CREATE TABLE vote_code AS SELECT i AS entity_id, 'text' AS modality, list_extract(['train', 'train', 'dev', 'test'], 1 + (i % 4)) AS split,
     hash(p) AS w0, hash(p, 1) AS w1 FROM (SELECT i, CAST({patterns} * power(hash(i) % 1000000 / 1e6, 3) AS BIGINT) AS p FROM range({rows}) AS r(i));
 CREATE TABLE entity AS SELECT entity_id, modality, split, NULL::TIMESTAMPTZ AS event_time, repeat(md5(entity_id::VARCHAR) || ' ', 4) AS body FROM vote_code;

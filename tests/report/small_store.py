@@ -131,7 +131,8 @@ def tables(world: World) -> dict[str, pa.Table]:
             ],
         ),
         "pattern_vote": rows(
-            {"pattern_id": pa.uint64(), "lf": text, "label": text}, [(p, *vote) for votes, p in pattern_ids.items() for vote in votes]
+            {"pattern_id": pa.uint64(), "lf": text, "label": text, "said": text, "ruled_out": text, "symbol": text, "ballot": text},
+            [(p, lf, label, label, None, label, "vote") for votes, p in pattern_ids.items() for lf, label in votes],
         ),
         "vote_pattern": rows(
             {"pattern_id": pa.uint64(), "n_entities": whole, "n_votes": pa.int32(), "votes": pa.map_(text, text)},

@@ -1,0 +1,70 @@
+"""The verb that asks people."""
+
+from __future__ import annotations
+
+import getpass
+
+import click
+
+from .analysis import marked
+from .options import project_options, workspace
+
+
+@click.command()
+@click.option("--strategy", default="maxkl", show_default=True, metavar="NAME", help="maxkl, conflicts, uncovered, entropy or random.")
+@click.option("-n", "n", type=click.IntRange(1), default=20, show_default=True, help="Ask at most this many questions.")
+@click.option("--annotator", metavar="NAME", help="Who answers (default: your user name).")
+@project_options
+def review(strategy: str, n: int, annotator: str | None, project: str, task: str | None) -> None:
+    """Answer questions where an answer helps most; answers go to gold/review.csv."""
+    from itertools import islice
+
+    with workspace(project, task) as ws:
+        session = ws.review(strategy, annotator or getpass.getuser())
+        for number, question in enumerate(islice(session.questions(), n), start=1):
+            answer = _asked(ws, question, number, n)
+            if answer == QUIT:
+                break
+            session.answer(question, None if answer == SKIP else answer)
+        _goodbye(session)
+
+
+QUIT, SKIP = object(), object()
+
+
+def _asked(ws, question, number: int, n: int):
+    """A class, SKIP or QUIT."""
+    from ..explanation import marks
+
+    found = marks(ws.store, ws.task, question.entity)
+    click.echo(f"\n{click.style(f'{number} of at most {n}', bold=True)}   key {question.entity_id}")
+    for name, value in question.entity.items():
+        if value is not None and name not in ("entity_id", "split"):
+            shown = marked(value, [m for m in found if m.column == name]) if isinstance(value, str) else str(value)
+            click.echo(f"  {name}: {shown}")
+    votes = ", ".join(f"{lf} says {symbol}" for lf, symbol in question.votes.items())
+    best = max(question.p, key=question.p.__getitem__)
+    click.echo(click.style(f"  {votes or 'no labeling function votes'}; the label model thinks {best} ({question.p[best]:.2f})", dim=True))
+    keys = {str(i): label for i, label in enumerate(ws.task.classes, start=1)}
+    offered = "   ".join(f"[{key}] {label}" for key, label in keys.items())
+    while True:
+        try:
+            said = click.prompt(f"  {offered}   [s] cannot tell   [q] quit", prompt_suffix=" > ", default="q", show_default=False).strip()
+        except click.Abort:  # the end of the input, or Ctrl-C: answers given so far are on disk
+            return QUIT
+        if said in ("q", "s"):
+            return QUIT if said == "q" else SKIP
+        if said in keys or said in ws.task.classes:
+            return keys.get(said, said)
+        click.echo(f"  not one of {', '.join((*keys, 's', 'q'))}")
+
+
+def _goodbye(session) -> None:
+    if not session.n_answers:
+        click.echo("no answers were given")
+        return
+    click.echo(f"\n{session.n_answers} answers are in {session.path.relative_to(session.project.root)}")
+    click.echo("next: groundswell run, which lets them bend the label model")
+
+
+VERBS = (review,)
