@@ -1,1 +1,1 @@
-"""Projects to copy; `tickets` is the world of `groundswell demo`."""
+"""Projects to copy; `moderation` is the world of `groundswell demo`."""

@@ -77,6 +77,8 @@ class EmbeddingColumn:
         return [Diagnostic("EM201", f'feature "{self.feature.name}" is missing in every training row', hint="leave it out")]
 
     def dense(self, column: pa.Array) -> np.ndarray:
+        if not self.size:  # missing in every training row: nothing was learned about vectors
+            return np.ones((len(column), 1), np.float32)
         vectors = self._checked(column, self._lengths(column))
         present = pc.is_valid(column).to_numpy(zero_copy_only=False)
         found = np.zeros((len(column), self.dense_width), np.float32)

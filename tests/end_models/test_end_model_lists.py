@@ -63,6 +63,12 @@ def test_nothing_to_learn_from_is_a_warning():
     assert [w.code for w in fitted(EmbeddingColumn, VECTOR, pa.array([None, None], pa.list_(pa.float32())))[1]] == ["EM201"]
 
 
+def test_vectors_of_a_modality_unseen_in_training_count_as_missing():
+    """A model trained on text posts alone scores image posts, whose embedding it never saw."""
+    encoder, _ = fitted(EmbeddingColumn, VECTOR, pa.array([None, None], pa.list_(pa.float32())))
+    assert encoder.dense(pa.array([[1.0, 2.0], None], pa.list_(pa.float32()))).tolist() == [[1.0], [1.0]]
+
+
 def lists(n: int, seed: int) -> pa.Table:
     """Two classes told apart by a tag that is often missing and by a direction in the vectors."""
     rng = np.random.default_rng(seed)

@@ -1,0 +1,1 @@
+"""The world of `groundswell demo`: text posts that people labelled, image posts that nobody did."""
