@@ -131,7 +131,33 @@ CODES: dict[str, str] = {
     "LM226": "no pair of LFs stands out as dependent",
     "LM227": "votes that contradict the task graph count as abstentions",
     "LM228": "no LF speaks for a combination of labels",
+    # affinity coding: 1xx errors, 2xx warnings
+    "AF101": "torchvision is not installed",
+    "AF102": "there is no network of that name",
+    "AF103": "a layer does not exist or gives no spatial map",
+    "AF104": "the weights of a network cannot be read or do not fit",
+    "AF105": "what affinities are to be computed from is not there",
+    "AF106": "fewer rows than classes, or no class to tell apart",
+    "AF107": "all rows look the same",
+    "AF108": "no such inference method, or an option it does not take",
+    "AF109": "there is no affinity function of that name",
+    "AF110": "vectors are missing, of different lengths or not numbers",
+    "AF111": "gold/affinity_map.csv cannot be read or does not fit",
+    "AF112": "affinities are not computed yet",
+    "AF113": "the method needs gold labels",
+    "AF201": "images that cannot be decoded get no label",
+    "AF202": "a network has random weights",
+    "AF203": "rows whose vectors hold NaN or infinity get no label",
+    "AF204": "images are tiny, grey or repeated",
+    "AF205": "clusters have no class names yet",
+    "AF206": "few gold labels say which cluster is which class",
+    "AF207": "a cluster is empty, or almost",
+    "AF208": "class inference did not converge",
+    "AF209": "other seeds give other clusters",
+    "AF210": "affinities lie outside [0, 1]",
+    "AF211": "prototypes are a sample",
     # end models: 1xx errors, 2xx warnings
+    "LM230": "LFs that repeat each other are read together",
     "EM101": "the training or dev batches hold no rows",
     "EM102": "all probability lies on one class, so there is nothing to learn",
     "EM103": "p is not a distribution over the classes",
@@ -282,6 +308,10 @@ class LabelModelError(GroundswellError):
 
 class EndModelError(GroundswellError):
     """Data, options or artefacts an end model cannot use (codes EM...)."""
+
+
+class AffinityError(GroundswellError):
+    """Images, vectors, networks or options that affinity coding cannot use (codes AF...)."""
 
 
 class GroundswellWarning(UserWarning):

@@ -48,7 +48,7 @@ def evaluate(store: Store, task: Task, settings: Mapping[str, Any], spec: Featur
             if split == "train" and (arm == "supervised" or (arm == "end_model" and settings.get("gold"))):
                 continue
             cells = {None: splits == split} | ({m: (splits == split) & (modalities == m) for m in task.modalities} if len(task.modalities) > 1 else {})
-            for modality, mask in cells.items():
+            for modality, mask in ((m, rows) for m, rows in cells.items() if rows.any()):
                 found += [_row(split, modality, arm, m) for m in judged(gold[mask], p[mask], threshold, settings["seed"])]
     _write(store, task, found, settings["seed"])
     return found

@@ -67,13 +67,16 @@ class FitInput:
     @property
     def everywhere(self) -> VotePatterns:
         """All patterns with all their entities."""
-        return VotePatterns(self.matrix.votes, self.matrix.counts, self.matrix.lfs, self.task.classes)
+        return self._patterns(self.matrix.votes, self.matrix.counts)
+
+    def _patterns(self, votes: np.ndarray, counts: np.ndarray) -> VotePatterns:
+        return VotePatterns(votes, counts, self.matrix.lfs, self.task.classes, self.matrix.meaning[len(self.task.classes) :])
 
     def fitted(self, seed: int) -> LabelModel:
         """The task's label model. Raises LabelModelError for options and votes it cannot use."""
         settings = self.task.label_model
         model = label_model(settings["method"], **{k: v for k, v in settings.items() if k not in SETTINGS})
-        seen = VotePatterns(self.matrix.votes[self.at], self.counts, self.matrix.lfs, self.task.classes)
+        seen = self._patterns(self.matrix.votes[self.at], self.counts)
         return model.fit(seen, seed=seed, class_balance=settings.get("class_balance"), gold=self.gold[self.at], answers=self.answers[self.at])
 
     def before(self, seed: int) -> LabelModel:
@@ -96,13 +99,13 @@ def fit_labels(store: Store, task: Task, seed: int | None = None) -> Labelling:
     before = given.before(seed).predict(everywhere) if given.answers.any() else posterior
     labelling = Labelling(
         settings["method"], model.chosen_, model.reason_,
-        majority_disagreement(everywhere, posterior), expected_accuracy(everywhere, posterior), tuple(model.warnings_),
+        majority_disagreement(everywhere.hardened(), posterior), expected_accuracy(everywhere, posterior), tuple(model.warnings_),
     )  # fmt: skip
     with store.transaction():
-        _write_model(store, task, model, labelling, settings | {"seed": seed})
+        _write_model(store, task, model, labelling, settings | {"seed": seed}, matrix.symbols)
         _write_pattern_labels(store, task, matrix, posterior)
         _write_pattern_summary(store, task, matrix, posterior)
-        _write_learned_accuracy(store, task, everywhere, posterior)
+        _write_learned_accuracy(store, task, everywhere.hardened(), posterior)
         _write_review_scores(store, task, matrix, answer_divergence(posterior, before, given.answers))
         write_classes(store, task, [float(p) for p in model.class_balance_])
     return labelling
@@ -151,7 +154,9 @@ def _seen(store: Store, task: Task, matrix: PatternMatrix, splits: list[str] | N
     return found["pattern_id"].to_numpy().astype(np.int64), found["n"].to_numpy()
 
 
-def _write_model(store: Store, task: Task, model: LabelModel, labelling: Labelling, settings: Mapping[str, Any]) -> None:
+def _write_model(
+    store: Store, task: Task, model: LabelModel, labelling: Labelling, settings: Mapping[str, Any], symbols: tuple[str, ...]
+) -> None:
     store.connection.execute(MODEL_TABLES.format(schema=quoted(task.name)))
     model_id = store.value(f"SELECT coalesce(max(model_id), 0) + 1 FROM {quoted(task.name)}.label_model")
     store.execute(f"UPDATE {quoted(task.name)}.label_model SET is_current = false WHERE is_current")
@@ -166,30 +171,30 @@ def _write_model(store: Store, task: Task, model: LabelModel, labelling: Labelli
             "warnings": list(labelling.warnings), "created_at": datetime.now(timezone.utc).isoformat(),
         },
     )  # fmt: skip
-    store.append_arrow(task.name, "label_model_param", _params(model, task, model_id))
-    store.create_from_arrow(task.name, "label_evidence", _evidence(model, task))
+    store.append_arrow(task.name, "label_model_param", _params(model, task, model_id, symbols))
+    store.create_from_arrow(task.name, "label_evidence", _evidence(model, task, symbols))
 
 
-def _params(model: LabelModel, task: Task, model_id: int) -> pa.Table:
-    """Long rows of params_ (m, K, K+1), without the entries the model does not define."""
+def _params(model: LabelModel, task: Task, model_id: int, symbols: tuple[str, ...]) -> pa.Table:
+    """Long rows of params_ (m, K, S+1), without the entries the model does not define."""
     lf, given, vote = np.nonzero(np.isfinite(model.params_))
-    names, votes = np.array([*model.evidence().lfs], dtype=object), np.array([*task.classes, None], dtype=object)
+    names, votes = np.array([*model.evidence().lfs], dtype=object), np.array([*symbols, None], dtype=object)
     return pa.table({
         "model_id": pa.array(np.full(len(lf), model_id), pa.int64()), "lf": pa.array(names[lf], pa.string()),
-        "given": pa.array(votes[given], pa.string()), "vote": pa.array(votes[vote], pa.string()),
+        "given": pa.array(np.array(task.classes, dtype=object)[given], pa.string()), "vote": pa.array(votes[vote], pa.string()),
         "p": pa.array(model.params_[lf, given, vote], pa.float64()),
     })  # fmt: skip
 
 
-def _evidence(model: LabelModel, task: Task) -> pa.Table:
+def _evidence(model: LabelModel, task: Task, symbols: tuple[str, ...]) -> pa.Table:
     """Long rows of the additive evidence; lf NULL is the class balance."""
     evidence = model.evidence()
     lf, vote, label = np.nonzero(np.ones_like(evidence.log_weight, dtype=bool))
-    names, votes = np.array([*evidence.lfs], dtype=object), np.array([*task.classes, None], dtype=object)
+    names, votes, classes = (np.array([*each], dtype=object) for each in (evidence.lfs, (*symbols, None), task.classes))
     return pa.table({
         "lf": pa.array([None] * len(task.classes) + list(names[lf]), pa.string()),
         "vote": pa.array([None] * len(task.classes) + list(votes[vote]), pa.string()),
-        "label": pa.array([*task.classes, *votes[label]], pa.string()),
+        "label": pa.array([*task.classes, *classes[label]], pa.string()),
         "weight": pa.array(np.concatenate([evidence.log_prior, evidence.log_weight[lf, vote, label]]), pa.float64()),
     })  # fmt: skip
 

@@ -18,6 +18,9 @@ from ..types import Event
 FORMATS = ("table", "json", "csv")
 FRACTIONS = {"coverage", "overlaps", "conflicts", "empirical_accuracy", "learned_accuracy", "agreement", "correlation", "confidence", "p", "evidence", "mean_votes", "entropy", "value"}  # fmt: skip
 
+LEAST_WIDTH, LONG_LIST = 9, 8
+"""Characters a column needs to be readable; numbers in a list from which only the first are shown."""
+
 
 def show(table: pa.Table, form: str, title: str | None = None) -> None:
     """Print an Arrow table as a table for people, a JSON array of objects, or CSV."""
@@ -32,12 +35,15 @@ def show(table: pa.Table, form: str, title: str | None = None) -> None:
 
 
 def show_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """Print rows as a table that fits the terminal."""
+    """Print rows as a table that fits the terminal; one below the other where they have too many columns for that."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     rows = list(rows)
+    if len(columns) * LEAST_WIDTH > console().width:
+        _show_records(columns, rows, title)
+        return
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
     numeric = [all(isinstance(r[i], (int, float, Decimal)) or r[i] is None for r in rows) and any(r[i] is not None for r in rows) for i in range(len(columns))]
     for name, right in zip(columns, numeric):
@@ -45,6 +51,17 @@ def show_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str 
     for row in rows:
         table.add_row(*(Text(cell(name, value)) for name, value in zip(columns, row)))
     console().print(table)
+
+
+def _show_records(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None) -> None:
+    """One line per column that holds something, a blank line between rows."""
+    width = max(len(name) for name in columns)
+    click.echo(click.style(title, bold=True) if title else "")
+    for row in rows:
+        for name, value in zip(columns, row):
+            if value is not None:
+                click.echo(f"{name.replace('_', ' '):>{width}}   {cell(name, value)}")
+        click.echo()
 
 
 def console(stderr: bool = False):
@@ -65,6 +82,8 @@ def cell(name: str, value: Any) -> str:
         return f"{value:.3f}" if name in FRACTIONS or abs(value) < 1000 else f"{value:,.1f}"
     if isinstance(value, int) and not name.endswith(("_id", "id")):
         return f"{value:,}"
+    if isinstance(value, (list, tuple)) and len(value) > LONG_LIST and all(isinstance(v, float) for v in value):
+        return ", ".join(f"{v:.2f}" for v in value[:3]) + f", … ({len(value)} numbers)"
     if isinstance(value, (list, tuple)):
         return ", ".join(str(v[0]) + "=" + str(v[1]) if isinstance(v, tuple) else str(v) for v in value)
     text = str(value)

@@ -22,8 +22,8 @@ PARTS = ("README.md", "groundswell.toml", "lfs", "tests")
 """What a user of the world gets; the generator stays in the package."""
 ROWS, PICTURES = 40_000, 2_000
 ARMS = {
-    "supervised": "same model, people's labels of text",
-    "end_model": "end model, label model's labels",
+    "end_model": "end model: people's labels of text, rules' of images",
+    "supervised": "same model, people's labels of text alone",
     "label_model": "label model",
     "majority": "majority vote",
 }

@@ -28,8 +28,14 @@ def train(project, task, form, log, method, seed) -> None:
         show(metrics_table(judged), form)
         if form == "table":
             complain(training.diagnostics)
-            click.echo(f"model {training.model_id} ({training.method}) reads {', '.join(f'{f.name} ({f.kind})' for f in training.features.features)}")
+            click.echo(f"model {training.model_id} ({training.method}) reads {_features(training.features)}")
             click.echo(f"artefact {training.artefact.relative_to(ws.project.root)}; next: groundswell predict --from NEW_ROWS.parquet")
+
+
+def _features(spec) -> str:
+    """The features of each kind, in words."""
+    kinds = dict.fromkeys(f.kind for f in spec.features)
+    return "; ".join(f"{kind}: {', '.join(f.name for f in spec.features if f.kind == kind)}" for kind in kinds)
 
 
 def metrics_table(rows: list[dict]):

@@ -8,6 +8,7 @@ from typing import ClassVar
 from groundswell.label_models.base import Fit, LabelModel, Task, register, uniform
 from groundswell.label_models.dawid_skene import DawidSkene, treats_abstain_as_value, unidentified
 from groundswell.label_models.copies import repeated_lfs
+from groundswell.label_models.joint_copies import joint_fit
 from groundswell.label_models.majority import majority_fit
 from groundswell.label_models.multinomial import Multinomial
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
@@ -30,7 +31,7 @@ class Auto(LabelModel):
     In this order, the first that applies:
     majority_soft  fewer than three LFs vote, or no two on the same entity, or all covered entities have the same votes
     dawid_skene    every LF votes several classes: one coin per LF below 200 covered entities per voting LF, else the full
-                   table; copied LFs are discounted
+                   table; copied LFs are discounted, and read together (LM230) where their joint votes are frequent enough
     dawid_skene    some LFs vote a single class, EM contradicts majority vote on at most 5 % of the covered entities, and no LFs
                    of one class repeat each other more than once over (LM215)
     multinomial    otherwise: abstention then says as much about the length of a row as about its class and EM
@@ -77,7 +78,9 @@ def unbelievable(task: Task, fit: Fit) -> str:
 
 def _two_sided(task: Task) -> Fit:
     coin, why = _coin(task.patterns)
-    return replace(DawidSkene(coin=coin, discount_copies=True)._fit(task), chosen="dawid_skene", reason=why)
+    fit = replace(DawidSkene(coin=coin, discount_copies=True)._fit(task), chosen="dawid_skene", reason=why)
+    joint = joint_fit(task, fit)
+    return fit if joint is None or unbelievable(task, joint) else joint
 
 
 def _one_sided(task: Task) -> Fit:

@@ -13,6 +13,7 @@ import numpy as np
 import groundswell.label_models
 from groundswell.errors import LabelModelError, did_you_mean
 from groundswell.label_models.evidence import Evidence
+from groundswell.label_models.partial import with_partial_votes
 from groundswell.label_models.patterns import VotePatterns, canonical
 
 ClassBalance = Mapping[str, float] | Sequence[float] | np.ndarray
@@ -29,6 +30,7 @@ class Fit:
     objective      float                what the fit maximised; NaN if it maximises nothing
     chosen         str                  the model that made this fit, where another one may stand in; "" = the model itself
     reason         str                  why that one
+    weight         float (m,) or None   exponent of each LF's likelihood where LFs that repeat each other are discounted
     """
 
     evidence: Evidence
@@ -41,6 +43,11 @@ class Fit:
     warnings: tuple[str, ...] = ()
     chosen: str = ""
     reason: str = ""
+    weight: np.ndarray | None = None
+
+    def lf_weight(self, j: int) -> float:
+        """By how much the votes of LF j count: less than 1 where other LFs repeat it."""
+        return 1.0 if self.weight is None else float(self.weight[j])
 
     def posterior(self, patterns: VotePatterns) -> np.ndarray:
         """P(Y | votes), float (P, K); the patterns' LFs may stand in any order."""
@@ -108,8 +115,12 @@ class LabelModel:
         Raises LabelModelError: LM107 (option value), LM108 (class balance), LM111 (gold).
         """
         balance = checked_balance(class_balance, patterns.classes)
-        merged, known, told = canonical(patterns, checked_gold(gold, patterns), checked_gold(answers, patterns))
-        result = self._fit(Task(merged, balance, with_answers(merged, known, told), seed, told))
+        known, told = checked_gold(gold, patterns), checked_gold(answers, patterns)
+        merged, *human = canonical(patterns.hardened(), known, told)
+        result = self._fit(Task(merged, balance, with_answers(merged, *human), seed, human[1]))
+        if len(patterns.partial):
+            whole, *human = canonical(patterns, known, told)
+            result = with_partial_votes(in_order(result, whole.lfs), whole, with_answers(whole, *human))
         self._result = in_order(result, patterns.lfs)
         return self
 
@@ -120,6 +131,8 @@ class LabelModel:
         Raises LabelModelError: LM109 (not fitted), LM110 (other LFs or classes than in the fit).
         """
         result = self._fitted()
+        if len(patterns.partial) != max(0, len(result.evidence.hard) - len(patterns.classes)):
+            raise LabelModelError("LM110", "the label model was fitted with other partial votes than these", hint="fit again on these patterns")
         if patterns.classes != result.evidence.classes:
             raise LabelModelError(
                 "LM110", f"the label model was fitted on classes {list(result.evidence.classes)}, got {list(patterns.classes)}"
@@ -251,7 +264,9 @@ def with_answers(patterns: VotePatterns, gold: np.ndarray | None, answers: np.nd
 def in_order(fit: Fit, lfs: tuple[str, ...]) -> Fit:
     """The same fit with LFs in the order of `lfs`."""
     at = {lf: j for j, lf in enumerate(fit.evidence.lfs)}
-    return replace(fit, evidence=fit.evidence.reordered(lfs), params=fit.params[[at[lf] for lf in lfs]])
+    order = [at[lf] for lf in lfs]
+    weight = None if fit.weight is None else fit.weight[order]
+    return replace(fit, evidence=fit.evidence.reordered(lfs), params=fit.params[order], weight=weight)
 
 
 def undefined_params(patterns: VotePatterns) -> np.ndarray:

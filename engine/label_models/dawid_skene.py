@@ -105,10 +105,15 @@ def _is_value(treatment: str, votes: np.ndarray) -> bool:
     return treatment == "value" or (treatment == "auto" and len(np.unique(votes[votes != ABSTAIN])) == 1)
 
 
-def _em_fit(model: DawidSkene, task: Task, voting: np.ndarray) -> Fit:
+def em_from(task: Task, start: np.ndarray) -> Fit:
+    """EM with default options from posteriors `start` (P, K) instead of majority vote's; needs three voting LFs, or gold."""
+    return _em_fit(DawidSkene(), task, np.flatnonzero((task.patterns.votes != ABSTAIN).any(axis=0)), start)
+
+
+def _em_fit(model: DawidSkene, task: Task, voting: np.ndarray, start: np.ndarray | None = None) -> Fit:
     _check_lfs(model.abstain, task.patterns.lfs)
     value = treats_abstain_as_value(task.patterns, model.abstain)[voting]
-    fitted, gold, start = _fitted_rows(task, voting, value)
+    fitted, gold, start = _fitted_rows(task, voting, value, start)
     em, outcome = _run(model, fitted, value, gold, start, task.class_balance, np.ones(len(voting)))
     for _ in range(DISCOUNT_ROUNDS if model.discount_copies else 0):
         weight = copy_weights(fitted, em.expect(outcome.parameters)[0], ~value)
@@ -119,14 +124,14 @@ def _em_fit(model: DawidSkene, task: Task, voting: np.ndarray) -> Fit:
 
 
 def _fitted_rows(
-    task: Task, voting: np.ndarray, value: np.ndarray
+    task: Task, voting: np.ndarray, value: np.ndarray, start: np.ndarray | None
 ) -> tuple[VotePatterns, np.ndarray | None, np.ndarray]:
-    """The part EM sees: voting LFs, all patterns or the covered ones; with its gold and majority vote as the start."""
+    """The part EM sees: voting LFs, all patterns or the covered ones; with its gold and its start, majority vote if none is given."""
     patterns = task.patterns
     rows = np.ones(len(patterns.counts), bool) if value.any() else patterns.covered
     lfs = tuple(patterns.lfs[j] for j in voting)
     fitted = VotePatterns(patterns.votes[rows][:, voting], patterns.counts[rows], lfs, patterns.classes)
-    return fitted, None if task.gold is None else task.gold[rows], majority_posterior(fitted)
+    return fitted, None if task.gold is None else task.gold[rows], majority_posterior(fitted) if start is None else start[rows]
 
 
 def _run(
@@ -156,7 +161,9 @@ def _as_fit(model: DawidSkene, task: Task, voting: np.ndarray, em: PatternEM, ou
     patterns, parameters = task.patterns, _named(outcome.parameters, task)
     evidence, params = _described(parameters, em.value, em.weight, voting, patterns)
     n, settled, objective = len(outcome.trace), outcome.converged, outcome.trace[-1]
-    fit = Fit(evidence, parameters.pi, params, parameters.pi, n, settled, objective)
+    weight = np.ones(len(patterns.lfs))
+    weight[voting] = em.weight
+    fit = Fit(evidence, parameters.pi, params, parameters.pi, n, settled, objective, weight=weight)
     return fit.warned(
         *fit_warnings(patterns, fit.posterior(patterns), fit.class_balance),
         *([] if settled else [f"LM210: EM did not settle in {model.max_iterations} iterations"]),

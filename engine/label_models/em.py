@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from groundswell.label_models.patterns import ABSTAIN
+from groundswell.label_models.moments import one_hot
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class PatternEM:
         self.weight = np.ones(votes.shape[1]) if weight is None else weight
         self.pseudo = self._table_counts()
         self.penalty = self._coin_counts() if one_coin else self.pseudo
-        self.fired = _one_hot(votes, n_classes)
+        self.fired = one_hot(votes, n_classes)
         self.fired_by_vote = self.fired.T.tocsr()
 
     def run(self, start: np.ndarray, *, tolerance: float, max_iterations: int) -> Outcome:
@@ -90,9 +90,9 @@ class PatternEM:
     def expect(self, parameters: Parameters) -> tuple[np.ndarray, float]:
         """E step: posteriors r (P, K), and the penalised objective at `parameters`."""
         log_joint = self.log_joint(parameters)
-        top = _over_classes(np.maximum, log_joint)
+        top = over_classes(np.maximum, log_joint)
         posterior = np.exp(log_joint - top[:, None])
-        total = _over_classes(np.add, posterior)
+        total = over_classes(np.add, posterior)
         posterior /= total[:, None]
         likelihood = (self.unknown * (top + np.log(total))).sum()
         if self.gold is not None:
@@ -195,20 +195,9 @@ def permuted(parameters: Parameters, latent: np.ndarray, fixed_pi: np.ndarray | 
     return Parameters(pi, parameters.theta[:, latent])
 
 
-def _over_classes(combine: np.ufunc, table: np.ndarray) -> np.ndarray:
+def over_classes(combine: np.ufunc, table: np.ndarray) -> np.ndarray:
     """combine over the columns of table (P, K), float (P,); much faster than axis=1 for the few columns of a posterior."""
     total = table[:, 0].copy()
     for k in range(1, table.shape[1]):
         combine(total, table[:, k], out=total)
     return total
-
-
-def _one_hot(votes: np.ndarray, n_classes: int):
-    """Sparse float (P, m K): column j K + v is 1 where LF j votes v; rows without abstentions, in order of LFs."""
-    from scipy.sparse import csr_array
-
-    fires = votes != ABSTAIN
-    columns = (votes + np.arange(votes.shape[1], dtype=np.int32) * n_classes)[fires]
-    starts = np.concatenate([[0], np.cumsum(fires.sum(axis=1))])
-    shape = (votes.shape[0], votes.shape[1] * n_classes)
-    return csr_array((np.ones(len(columns)), columns.astype(np.int32), starts.astype(np.int32)), shape=shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable
 
 import numpy as np
@@ -11,16 +11,31 @@ TIE_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Why a label model says what it says: score_y = log_prior[y] + sum_j log_weight[j, vote_j, y].
+class Interaction:
+    """What the joint votes of several LFs add beyond the sum of their own weights.
 
-    lfs         m names
-    classes     K names
-    log_prior   float (K,)          what is believed before any vote
-    log_weight  float (m, K+1, K)   log_weight[j, v, y]: what vote v of LF j adds for class y; v = K is abstain
-    unit        "nats"              scores are log-probabilities up to a constant: softmax(score) is the posterior
-                "votes"             scores count votes (majority vote)
-    rule        "softmax", "largest" or "share": how scores become probabilities (RULES)
+    lfs         g names, g >= 2
+    log_weight  float (K+1, ..., K+1, K), g vote axes   log_weight[v_1, ..., v_g, y]; v = K is abstain
+    """
+
+    lfs: tuple[str, ...]
+    log_weight: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why a label model says what it says: score_y = log_prior[y] + sum_j log_weight[j, vote_j, y] + interactions.
+
+    lfs           m names
+    classes       K names
+    log_prior     float (K,)          what is believed before any vote
+    log_weight    float (m, K+1, K)   log_weight[j, v, y]: what vote v of LF j adds for class y; v = K is abstain
+    unit          "nats"              scores are log-probabilities up to a constant: softmax(score) is the posterior
+                  "votes"             scores count votes (majority vote)
+    rule          "softmax", "largest" or "share": how scores become probabilities (RULES)
+    interactions  Interaction, ...    none for models in which LFs are independent given the class
+    hard          S class indexes     where there are partial votes (log_weight then has S + 1 rows): the class each symbol amounts
+                                      to, -1 = none; interactions see that
 
     The sum explains covered patterns; a pattern without votes gets the class balance whatever its score.
     """
@@ -31,6 +46,8 @@ class Evidence:
     log_weight: np.ndarray
     unit: str = "nats"
     rule: str = "softmax"
+    interactions: tuple[Interaction, ...] = ()
+    hard: tuple[int, ...] = ()
 
     def scores(self, votes: np.ndarray) -> np.ndarray:
         """Scores of vote patterns, float (P, K). votes: integers (P, m), columns in the order of self.lfs, -1 = abstain.
@@ -40,7 +57,22 @@ class Evidence:
         total = np.repeat(self.log_prior[None, :], len(votes), axis=0)
         for j in sorted(range(len(self.lfs)), key=self.lfs.__getitem__):
             total += self.log_weight[j][votes[:, j]]  # -1 takes the last row: abstain
+        for interaction in sorted(self.interactions, key=lambda i: i.lfs):
+            total += self._joint(interaction, votes)
         return total
+
+    def leave_one_out(self, votes: np.ndarray) -> np.ndarray:
+        """Scores minus the scores without LF j and every interaction it takes part in, float (P, m, K).
+
+        votes  integers (P, m), -1 = abstain
+
+        Without interactions this is log_weight[j, vote_j] and sums to the score less the prior; with them, what two LFs say
+        only together counts for both.
+        """
+        left = np.stack([self.log_weight[j][votes[:, j]] for j in range(len(self.lfs))], axis=1)
+        for interaction in self.interactions:
+            left[:, self._columns(interaction)] += self._joint(interaction, votes)[:, None, :]
+        return left
 
     def posterior(self, votes: np.ndarray) -> np.ndarray:
         """P(Y | votes) by the rule, float (P, K); rows sum to 1 within 1e-12."""
@@ -49,8 +81,14 @@ class Evidence:
     def reordered(self, lfs: tuple[str, ...]) -> Evidence:
         """The same evidence with LFs in another order."""
         at = {lf: j for j, lf in enumerate(self.lfs)}
-        weight = self.log_weight[[at[lf] for lf in lfs]]
-        return Evidence(tuple(lfs), self.classes, self.log_prior, weight, self.unit, self.rule)
+        return replace(self, lfs=tuple(lfs), log_weight=self.log_weight[[at[lf] for lf in lfs]])
+
+    def _columns(self, interaction: Interaction) -> list[int]:
+        return [self.lfs.index(lf) for lf in interaction.lfs]
+
+    def _joint(self, interaction: Interaction, votes: np.ndarray) -> np.ndarray:
+        plain = np.array([*self.hard, -1])[votes] if self.hard else votes
+        return interaction.log_weight[tuple(plain[:, j] for j in self._columns(interaction))]
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:

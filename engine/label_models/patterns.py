@@ -21,8 +21,10 @@ class VotePatterns:
     counts   int64 (P,)             entities with this pattern, at least 1; the same pattern may stand in several rows
     lfs      m distinct names       one per column of votes
     classes  K distinct names       K >= 2; class index k means classes[k]
+    partial  float (E, K)           what vote K + e means, for LFs that give probabilities or rule classes out: P(Y), rows sum to 1;
+                                    none by default
 
-    The arrays are copied and made read-only. Raises LabelModelError: LM101 (shape or type), LM102 (vote outside 0..K-1),
+    The arrays are copied and made read-only. Raises LabelModelError: LM101 (shape or type), LM102 (vote outside 0..K+E-1),
     LM103 (count below 1), LM104 (a name twice), LM112 (fewer than two classes).
     """
 
@@ -30,14 +32,16 @@ class VotePatterns:
     counts: np.ndarray
     lfs: tuple[str, ...]
     classes: tuple[str, ...]
+    partial: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         lfs, classes = _names(self.lfs, "LF"), _names(self.classes, "class")
         if len(classes) < 2:
             raise LabelModelError("LM112", f"a label model needs at least two classes, got {list(classes)}")
-        votes = _votes(self.votes, lfs, classes)
+        partial = _partial(self.partial, classes)
+        votes = _votes(self.votes, lfs, classes, len(partial))
         counts = _counts(self.counts, len(votes))
-        for field, value in (("votes", votes), ("counts", counts), ("lfs", lfs), ("classes", classes)):
+        for field, value in (("votes", votes), ("counts", counts), ("lfs", lfs), ("classes", classes), ("partial", partial)):
             object.__setattr__(self, field, value)
 
     @classmethod
@@ -55,6 +59,19 @@ class VotePatterns:
         first, inverse = distinct_rows(votes, len(tuple(classes)))
         counts = np.bincount(inverse, minlength=len(first))
         return cls(votes[first], counts, tuple(lfs), tuple(classes)), inverse
+
+    @property
+    def hard_codes(self) -> np.ndarray:
+        """int64 (E,): the class a partial vote amounts to, the one with more than half of the probability; -1 = none."""
+        best = self.partial.argmax(axis=1) if len(self.partial) else np.zeros(0, np.int64)
+        return np.where(self.partial.max(axis=1, initial=0.0) > 0.5, best, ABSTAIN)
+
+    def hardened(self) -> VotePatterns:
+        """The same entities with partial votes as the plain votes they amount to."""
+        if not len(self.partial):
+            return self
+        codes = np.concatenate([np.arange(len(self.classes)), self.hard_codes, [ABSTAIN]])
+        return VotePatterns(codes[self.votes], self.counts, self.lfs, self.classes)
 
     @property
     def covered(self) -> np.ndarray:
@@ -89,10 +106,10 @@ def canonical(patterns: VotePatterns, *known: np.ndarray | None) -> tuple[VotePa
     """
     lfs = tuple(sorted(patterns.lfs))
     votes = patterns.aligned(lfs)
-    first, inverse = distinct_rows(votes, len(patterns.classes))
+    first, inverse = distinct_rows(votes, len(patterns.classes) + len(patterns.partial))
     counts = np.zeros(len(first), np.int64)
     np.add.at(counts, inverse, patterns.counts)
-    merged = VotePatterns(votes[first], counts, lfs, patterns.classes)
+    merged = VotePatterns(votes[first], counts, lfs, patterns.classes, patterns.partial)
     return merged, *(None if each is None else _summed(each, inverse, len(first)) for each in known)
 
 
@@ -141,7 +158,16 @@ def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
     return found
 
 
-def _votes(votes: np.ndarray, lfs: tuple[str, ...], classes: tuple[str, ...]) -> np.ndarray:
+def _partial(partial: np.ndarray | None, classes: tuple[str, ...]) -> np.ndarray:
+    """float (E, K), read-only; raises LM101 where rows are no distributions."""
+    array = np.zeros((0, len(classes))) if partial is None else np.array(partial, float)
+    if array.ndim != 2 or array.shape[1] != len(classes) or not (array >= 0).all() or not np.allclose(array.sum(axis=1), 1, atol=1e-6):
+        raise LabelModelError("LM101", f"partial votes must be distributions over {len(classes)} classes, got shape {array.shape}")
+    array.flags.writeable = False
+    return array
+
+
+def _votes(votes: np.ndarray, lfs: tuple[str, ...], classes: tuple[str, ...], n_partial: int = 0) -> np.ndarray:
     array = np.asarray(votes)
     if array.ndim != 2 or array.shape[1] != len(lfs):
         raise LabelModelError("LM101", f"votes must have one column for each of {len(lfs)} LFs, got shape {array.shape}")
@@ -149,19 +175,21 @@ def _votes(votes: np.ndarray, lfs: tuple[str, ...], classes: tuple[str, ...]) ->
         raise LabelModelError(
             "LM101", f"votes must be integers (class index, -1 = abstain), got {array.dtype}", hint="abstain is -1, not NaN"
         )
-    if array.size and (array.min() < ABSTAIN or array.max() >= len(classes)):
-        _raise_out_of_range(array, lfs, classes)
-    kept = array.astype(np.int8 if len(classes) <= 127 else np.int16)
+    n_symbols = len(classes) + n_partial
+    if array.size and (array.min() < ABSTAIN or array.max() >= n_symbols):
+        _raise_out_of_range(array, lfs, classes, n_symbols)
+    kept = array.astype(np.int8 if n_symbols <= 127 else np.int16)
     kept.flags.writeable = False
     return kept
 
 
-def _raise_out_of_range(votes: np.ndarray, lfs: tuple[str, ...], classes: tuple[str, ...]) -> None:
-    row, column = np.argwhere((votes < ABSTAIN) | (votes >= len(classes)))[0]
+def _raise_out_of_range(votes: np.ndarray, lfs: tuple[str, ...], classes: tuple[str, ...], n_symbols: int) -> None:
+    row, column = np.argwhere((votes < ABSTAIN) | (votes >= n_symbols))[0]
     raise LabelModelError(
         "LM102",
         f'LF "{lfs[column]}" votes {votes[row, column]} in row {row}; '
-        f"votes are -1 (abstain) or 0..{len(classes) - 1}, the index of one of {len(classes)} classes",
+        f"votes are -1 (abstain) or 0..{n_symbols - 1}, the index of one of {len(classes)} classes"
+        + (f" or of {n_symbols - len(classes)} partial votes" if n_symbols > len(classes) else ""),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from groundswell.label_models.moments import one_hot, second_moments
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
 from groundswell.label_models.statistics import (
     hard_labels,
@@ -149,16 +150,10 @@ def pair_statistics(patterns: VotePatterns) -> tuple[np.ndarray, np.ndarray, np.
 
     Where coverage does not vary, the correlation is 1 if both always vote together, else 0.
     """
-    from scipy.sparse import csr_array
-
-    n = patterns.counts.astype(float)
-    fires = csr_array((patterns.votes != ABSTAIN).astype(float))
-    both = (fires.T @ fires.multiply(n[:, None]).tocsr()).toarray()
-    agree = np.zeros_like(both)
-    for k in range(len(patterns.classes)):
-        voted = csr_array((patterns.votes == k).astype(float))
-        agree += (voted.T @ voted.multiply(n[:, None]).tocsr()).toarray()
-    return both, agree, _phi(both, n.sum())
+    m, K = len(patterns.lfs), len(patterns.classes)
+    common = second_moments(one_hot(patterns.votes, K, np.int8), patterns.counts).reshape(m, K, m, K)
+    both = common.sum(axis=(1, 3))
+    return both, np.einsum("jvkv->jk", common), _phi(both, float(patterns.n_entities))
 
 
 def _phi(both: np.ndarray, n: float) -> np.ndarray:
@@ -183,7 +178,7 @@ def few_entities(patterns: VotePatterns) -> list[str]:
 
 def _votes_cast(patterns: VotePatterns) -> np.ndarray:
     """Entities each LF votes on, int64 (m,)."""
-    return ((patterns.votes != ABSTAIN) * patterns.counts[:, None]).sum(axis=0)
+    return np.array([patterns.counts[votes != ABSTAIN].sum() for votes in patterns.votes.T], np.int64)
 
 
 def listed(items: list[str], at_most: int = 5) -> str:

@@ -23,7 +23,7 @@ from tests.label_models.simulated import copied, names
 from tests.shared_data import shared
 
 SETS = ("wrench_youtube", "regdp_tubespam", "wrench_sms", "wrench_census", "cage_sms", "flyingsquid_tennis")
-OURS = {"majority": {}, "weighted": {}, "dawid_skene": {}, "auto": {}}
+OURS = {"majority": {}, "weighted": {}, "dawid_skene": {}, "factor_graph": {}, "metal": {}, "flying_squid": {}, "auto": {}}
 PUBLISHED = {  # set: (metric, FlyingSquid, data programming, HyperLM which sees the test votes), mean of 5 seeds
     "wrench_youtube": ("accuracy", 0.810, 0.833, 0.879),
     "regdp_tubespam": ("accuracy", 0.854, 0.800, 0.917),

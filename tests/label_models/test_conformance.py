@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from groundswell.errors import LabelModelError
-from groundswell.label_models import VotePatterns, label_model, label_models
+from groundswell.label_models import VotePatterns, label_model, label_models, majority_posterior
+from groundswell.label_models.trust import label_shares
 
 from .simulated import class_names, names, one_sided, patterns_of, random_votes
 
@@ -39,7 +40,7 @@ def votes_of(seed, n=300, m=5, k=3):
 
 
 def test_the_registry_holds_the_models_of_this_package():
-    assert {"auto", "dawid_skene", "majority", "majority_soft", "weighted"} <= set(MODELS)
+    assert {"auto", "dawid_skene", "factor_graph", "flying_squid", "majority", "majority_soft", "metal", "weighted"} <= set(MODELS)
 
 
 @every_model
@@ -123,6 +124,41 @@ def test_no_rows_and_no_lfs(name):
         patterns, _ = patterns_of(votes)
         model = label_model(name).fit(patterns)
         check_posterior(model.predict(patterns), (len(patterns.counts), 2))
+
+
+def degenerate(case):
+    """2,000 entities, 60 % of class 0, and LFs that teach little or mislead."""
+    rng = np.random.default_rng(21)
+    gold = (rng.random(2000) < 0.4).astype(int)
+    honest = np.where(rng.random((2000, 4)) < 0.8, gold[:, None], 1 - gold[:, None])
+    return {
+        "two LFs": honest[:, :2],
+        "an LF and its opposite": np.column_stack([honest[:, 0], 1 - honest[:, 0], honest[:, 1:3]]),
+        "an LF and its opposite alone": np.column_stack([honest[:, 0], 1 - honest[:, 0]]),
+        "a constant LF": np.column_stack([honest, np.zeros(2000, int)]),
+        "only constant LFs": np.tile([0, 1, 1], (2000, 1)),
+        "five copies": np.repeat(honest[:, :1], 5, axis=1),
+        "LFs that never meet": np.where(np.arange(2000)[:, None] % 4 == np.arange(4), honest, -1),
+        "noise": rng.integers(-1, 2, (2000, 4)),
+        "one class only": np.where(honest == 1, 1, -1),
+    }[case]
+
+
+@every_model
+@pytest.mark.parametrize(
+    "case",
+    ["two LFs", "an LF and its opposite", "an LF and its opposite alone", "a constant LF", "only constant LFs", "five copies",
+     "LFs that never meet", "noise", "one class only"],
+)  # fmt: skip
+def test_degenerate_votes_give_no_nan_and_no_silent_collapse(name, case):
+    patterns, inverse = patterns_of(degenerate(case))
+    model = label_model(name).fit(patterns)
+    posterior = model.predict(patterns)
+    check_posterior(posterior, (len(patterns.counts), 2))
+    warned = {w[:5] for w in model.warnings_}
+    for k in range(2):
+        of_majority, of_model = (label_shares(patterns, p)[k] for p in (majority_posterior(patterns), posterior))
+        assert of_model > 0.1 * of_majority or of_majority < 0.01 or warned & {"LM206", "LM207", "LM213"}, case
 
 
 @every_model

@@ -32,13 +32,13 @@ def test_the_demo_ends_in_a_ranking_below_the_optimum(shown):
     optimum = found["Bayes-optimal, servable features"]
     assert len(found) == 6 and found["Bayes-optimal, all features"] > optimum
     assert all(0.041 < value < optimum for name, value in found.items() if not name.startswith("Bayes"))
-    assert found["end model, label model's labels"] > found["majority vote"]
+    assert found["end model: people's labels of text, rules' of images"] > found["majority vote"]
 
 
 def test_the_ranking_is_what_the_store_says(shown):
     folder, text = shown
     stored = dict(published(folder, "SELECT arm, round(value, 3) FROM scam.study WHERE metric = 'average_precision' AND arm LIKE '%/test/image'"))
-    names = {"end_model": "end model, label model's labels", "label_model": "label model", "majority": "majority vote"}
+    names = {"end_model": "end model: people's labels of text, rules' of images", "label_model": "label model", "majority": "majority vote"}
     assert {arm: stored[f"{arm}/test/image"] for arm in names} == {arm: ranking(text)[name] for arm, name in names.items()}
 
 
