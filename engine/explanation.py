@@ -41,30 +41,45 @@ def flip(store: Store, task: Task, entity_id: Any) -> Flip | None:
 
     None where no votes are there to take, or the label would stay even without them.
     """
-    votes = dict(store.rows(f'SELECT lf, label FROM "{task.name}".votes WHERE entity_id = $id ORDER BY lf', {"id": entity_id}))
-    weights = _weights(store, task)
-    if not votes or not weights:
+    query = f'SELECT v.lf, v.symbol FROM "{task.name}".entity_pattern AS e JOIN "{task.name}".pattern_vote AS v USING (pattern_id) WHERE e.entity_id = $id ORDER BY v.lf'
+    votes, scores = dict(store.rows(query, {"id": entity_id})), _Scores(store, task)
+    if not votes or not scores.weights:
         return None
-    label, taken = _label(_scores(task, weights, votes)), []
+    label, taken = _label(scores(votes)), []
     while label is not None and votes:
-        _, lf = min((_margin(_scores(task, weights, {k: v for k, v in votes.items() if k != lf}), label), lf) for lf in sorted(votes))
+        _, lf = min((_margin(scores({k: v for k, v in votes.items() if k != lf}), label), lf) for lf in sorted(votes))
         taken.append(lf)
         votes.pop(lf)
-        other = _label(_scores(task, weights, votes)) if votes else label
+        other = _label(scores(votes)) if votes else label
         if other != label:
             return Flip(tuple(taken), other)
     return None
 
 
-def _weights(store: Store, task: Task) -> dict[tuple[str | None, str | None, str], float]:
-    """(lf, vote, class) -> what it adds; lf None is the class balance, vote None is abstain."""
-    found = store.rows(f'SELECT lf, vote, label, weight FROM "{task.name}".label_evidence')
-    return {(lf, vote, label): weight for lf, vote, label, weight in found}
+class _Scores:
+    """The scores of the classes for any votes (LF -> symbol), from the evidence in the store.
 
+    weights  (lf, vote, class) -> what it adds; lf None is the class balance, vote None is abstain
+    joint    (LFs, their classes or None, class) -> what they add together
+    hard     symbol -> the class it amounts to, or None
+    """
 
-def _scores(task: Task, weights: Mapping[tuple, float], votes: Mapping[str, str]) -> dict[str, float]:
-    lfs = {lf for lf, _, _ in weights if lf is not None}
-    return {c: weights[None, None, c] + sum(weights[lf, votes.get(lf), c] for lf in sorted(lfs)) for c in task.classes}
+    def __init__(self, store: Store, task: Task):
+        schema = f'"{task.name}"'
+        self.classes = task.classes
+        self.weights = {(lf, vote, label): w for lf, vote, label, w in store.rows(f"SELECT lf, vote, label, weight FROM {schema}.label_evidence")}
+        self.joint = {(tuple(lfs), tuple(votes), label): w for lfs, votes, label, w in store.rows(f"SELECT lfs, votes, label, weight FROM {schema}.label_interaction")}
+        self.hard = dict(store.rows(f"SELECT symbol, hard FROM {schema}.vote_symbol"))
+        self.lfs = sorted({lf for lf, _, _ in self.weights if lf is not None})
+        self.together = sorted({lfs for lfs, _, _ in self.joint})
+
+    def __call__(self, votes: Mapping[str, str]) -> dict[str, float]:
+        joint = {lfs: tuple(self.hard.get(votes.get(lf)) for lf in lfs) for lfs in self.together}
+        return {
+            c: self.weights[None, None, c] + sum(self.weights[lf, votes.get(lf), c] for lf in self.lfs)
+            + sum(self.joint.get((lfs, said, c), 0.0) for lfs, said in joint.items())
+            for c in self.classes
+        }  # fmt: skip
 
 
 def _margin(scores: Mapping[str, float], label: str) -> float:
@@ -81,7 +96,7 @@ def _label(scores: Mapping[str, float]) -> str | None:
 
 def marks(store: Store, task: Task, entity: Mapping[str, Any]) -> list[Mark]:
     """Where LIKE, ILIKE, contains and regular expressions of the LFs that vote on an entity match its text, in order."""
-    query = f'SELECT f.lf, f.sql FROM "{task.name}".votes AS v JOIN "{task.name}".lf AS f USING (lf) WHERE v.entity_id = $id AND f.kind = \'predicate\' ORDER BY 1'
+    query = f'SELECT f.lf, f.sql FROM "{task.name}".entity_pattern AS e JOIN "{task.name}".pattern_vote AS v USING (pattern_id) JOIN "{task.name}".lf AS f USING (lf) WHERE e.entity_id = $id AND f.kind = \'predicate\' ORDER BY 1'
     found = [mark for lf, sql in store.rows(query, {"id": entity["entity_id"]}) for mark in _marks_of(lf, sql, entity)]
     return sorted(found, key=lambda m: (m.column, m.start, -m.end, m.lf))
 

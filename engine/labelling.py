@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS {schema}.label_model (
     majority_disagreement DOUBLE, expected_accuracy DOUBLE, warnings VARCHAR[], is_current BOOLEAN, created_at TIMESTAMPTZ);
 CREATE TABLE IF NOT EXISTS {schema}.label_model_param (model_id BIGINT, lf VARCHAR, given VARCHAR, vote VARCHAR, p DOUBLE);
 CREATE TABLE IF NOT EXISTS {schema}.label_evidence (lf VARCHAR, vote VARCHAR, label VARCHAR, weight DOUBLE);
+CREATE TABLE IF NOT EXISTS {schema}.label_interaction (lfs VARCHAR[], votes VARCHAR[], label VARCHAR, weight DOUBLE);
 CREATE TABLE IF NOT EXISTS {schema}.pattern_label (pattern_id UBIGINT, label VARCHAR, p DOUBLE);
 """
 
@@ -173,6 +174,7 @@ def _write_model(
     )  # fmt: skip
     store.append_arrow(task.name, "label_model_param", _params(model, task, model_id, symbols))
     store.create_from_arrow(task.name, "label_evidence", _evidence(model, task, symbols))
+    store.create_from_arrow(task.name, "label_interaction", _interactions(model, task))
 
 
 def _params(model: LabelModel, task: Task, model_id: int, symbols: tuple[str, ...]) -> pa.Table:
@@ -197,6 +199,19 @@ def _evidence(model: LabelModel, task: Task, symbols: tuple[str, ...]) -> pa.Tab
         "label": pa.array([*task.classes, *classes[label]], pa.string()),
         "weight": pa.array(np.concatenate([evidence.log_prior, evidence.log_weight[lf, vote, label]]), pa.float64()),
     })  # fmt: skip
+
+
+def _interactions(model: LabelModel, task: Task) -> pa.Table:
+    """Long rows of what the joint votes of several LFs add: lfs, votes (NULL = abstain), label, weight; zeros left out."""
+    names, classes, found = (*task.classes, None), task.classes, {"lfs": [], "votes": [], "label": [], "weight": []}
+    for interaction in model.evidence().interactions:
+        for *votes, label in np.argwhere(interaction.log_weight):
+            found["lfs"].append(interaction.lfs)
+            found["votes"].append([names[v] for v in votes])
+            found["label"].append(classes[label])
+            found["weight"].append(float(interaction.log_weight[(*votes, label)]))
+    kinds = {"lfs": pa.list_(pa.string()), "votes": pa.list_(pa.string()), "label": pa.string(), "weight": pa.float64()}
+    return pa.table({name: pa.array(values, kinds[name]) for name, values in found.items()})
 
 
 def _write_pattern_labels(store: Store, task: Task, matrix: PatternMatrix, posterior: np.ndarray) -> None:

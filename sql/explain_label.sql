@@ -1,8 +1,8 @@
--- explain_label(id): one row per piece of evidence for the label of an entity.
--- Reads       entity_pattern, pattern_label, pattern_vote, label_evidence, class
--- Output      source = LF or '(class balance)'; vote NULL = abstain; evidence = log-odds of the best class against the second
--- Source      additive form of naive Bayes; under majority vote the unit is votes
--- Invariants  the sum of evidence is the log-odds of the label where the model factorises
+-- explain_label(id): one row per source of evidence for the label of an entity, largest first.
+-- Reads       entity_pattern, pattern_vote, vote_symbol, pattern_label, label_evidence, label_interaction, class
+-- Output      evidence = log-odds (counted votes, for majority vote) of the best class against the second; vote NULL = abstain
+-- Source      score of a class = class balance + sum of what every vote adds for it + what votes of several LFs add together
+-- Invariants  the evidence sums to the log-odds of best against second; an entity without votes has no row
 WITH pattern AS (
     SELECT pattern_id
     FROM entity_pattern
@@ -25,25 +25,49 @@ second AS (
 voted AS (
     SELECT
         v.lf,
-        v.symbol AS vote
+        v.symbol,
+        y.hard
     FROM pattern_vote AS v
     JOIN pattern AS p USING (pattern_id)
+    JOIN vote_symbol AS y ON y.symbol = v.symbol
+),
+said AS (
+    SELECT coalesce(map_from_entries(list((lf, hard)) FILTER (WHERE hard IS NOT NULL)), CAST(map() AS MAP(VARCHAR, VARCHAR))) AS votes
+    FROM voted
+),
+added AS (
+    SELECT
+        coalesce(w.lf, '(class balance)') AS source,
+        v.symbol AS vote,
+        w.label,
+        w.weight
+    FROM label_evidence AS w
+    LEFT JOIN voted AS v ON v.lf = w.lf
+    WHERE w.vote IS NOT DISTINCT FROM v.symbol
+    UNION ALL
+    SELECT
+        array_to_string(i.lfs, ' with ') AS source,
+        array_to_string(list_transform(i.votes, lambda vote: coalesce(vote, '–')), ', ') AS vote,
+        i.label,
+        i.weight
+    FROM label_interaction AS i
+    CROSS JOIN said AS s
+    WHERE list_transform(i.lfs, lambda lf: coalesce(s.votes[lf], '')) = list_transform(i.votes, lambda vote: coalesce(vote, ''))
 ),
 evidence AS (
     SELECT
-        coalesce(w.lf, '(class balance)') AS source,
-        v.vote,
-        sum(w.weight) FILTER (WHERE w.label = (SELECT label FROM best))
-        - sum(w.weight) FILTER (WHERE w.label = (SELECT label FROM second)) AS evidence
-    FROM label_evidence AS w
-    LEFT JOIN voted AS v ON v.lf = w.lf
-    WHERE w.vote IS NOT DISTINCT FROM v.vote
-    GROUP BY w.lf, v.vote
+        source,
+        vote,
+        coalesce(sum(weight) FILTER (WHERE label = (SELECT label FROM best)), 0)
+        - coalesce(sum(weight) FILTER (WHERE label = (SELECT label FROM second)), 0) AS evidence
+    FROM added
+    WHERE EXISTS (SELECT label FROM best)
+    GROUP BY source, vote
 )
 SELECT
     source,
     vote,
     evidence
 FROM evidence
-WHERE evidence IS NOT NULL AND (vote IS NOT NULL OR evidence <> 0)
+WHERE vote IS NOT NULL OR evidence <> 0
 ORDER BY abs(evidence) DESC, source

@@ -1,5 +1,5 @@
 -- report_explained: up to $n entities each whose label is most certain, least certain or wrong, one per vote pattern, of train and dev.
--- Reads       pattern_summary, pattern_split, entity_vote, gold_label, pattern_label, pattern_vote, label_evidence, class, vote_pattern, entity
+-- Reads       pattern_summary, pattern_split, entity_vote, gold_label, pattern_label, pattern_vote, vote_symbol, label_evidence, label_interaction, class, vote_pattern, entity
 -- Output      label, runner_up, confidence, gold; evidence: list of (source, vote, evidence), log-odds of label against runner-up; entity
 -- Source      explain_label(id) for each of them; smallest MD5 of the key first
 -- Invariants  no entity of the test split; evidence adds up to the log-odds where the model factorises
@@ -74,24 +74,51 @@ duel AS (
     FROM ranked
     GROUP BY pattern_id
 ),
-weighed AS (
+said AS (
+    SELECT
+        d.pattern_id,
+        map_from_entries(list((v.lf, y.hard)) FILTER (WHERE y.hard IS NOT NULL)) AS votes
+    FROM duel AS d
+    JOIN pattern_vote AS v ON v.pattern_id = d.pattern_id
+    JOIN vote_symbol AS y ON y.symbol = v.symbol
+    GROUP BY d.pattern_id
+),
+added AS (
     SELECT
         d.pattern_id,
         coalesce(w.lf, '(class balance)') AS source,
         v.symbol AS vote,
-        sum(w.weight) FILTER (WHERE w.label = d.best) - sum(w.weight) FILTER (WHERE w.label = d.second) AS evidence
+        CASE w.label WHEN d.best THEN w.weight WHEN d.second THEN -w.weight ELSE 0 END AS evidence
     FROM duel AS d
     CROSS JOIN label_evidence AS w
     LEFT JOIN pattern_vote AS v ON v.pattern_id = d.pattern_id AND v.lf = w.lf
     WHERE w.vote IS NOT DISTINCT FROM v.symbol
-    GROUP BY d.pattern_id, w.lf, v.symbol
+    UNION ALL
+    SELECT
+        d.pattern_id,
+        array_to_string(i.lfs, ' with ') AS source,
+        array_to_string(list_transform(i.votes, lambda vote: coalesce(vote, '–')), ', ') AS vote,
+        CASE i.label WHEN d.best THEN i.weight WHEN d.second THEN -i.weight ELSE 0 END AS evidence
+    FROM duel AS d
+    JOIN said AS s ON s.pattern_id = d.pattern_id
+    CROSS JOIN label_interaction AS i
+    WHERE list_transform(i.lfs, lambda lf: coalesce(s.votes[lf], '')) = list_transform(i.votes, lambda vote: coalesce(vote, ''))
+),
+weighed AS (
+    SELECT
+        pattern_id,
+        source,
+        vote,
+        sum(evidence) AS evidence
+    FROM added
+    GROUP BY pattern_id, source, vote
 ),
 told AS (
     SELECT
         pattern_id,
         list({'source': source, 'vote': vote, 'evidence': evidence} ORDER BY abs(evidence) DESC, source) AS evidence
     FROM weighed
-    WHERE evidence IS NOT NULL AND (vote IS NOT NULL OR evidence <> 0)
+    WHERE vote IS NOT NULL OR evidence <> 0
     GROUP BY pattern_id
 )
 SELECT

@@ -55,12 +55,13 @@ def n_codes(ballot: Ballot, n_classes: int) -> int:
 
 
 def write_symbols(store: Store, task: Task, ballots: set[Ballot]) -> None:
-    """Replace `vote_symbol`: position, symbol, label, ballot, p."""
+    """Replace `vote_symbol`: position, symbol, label, ballot, p, and `hard`: the class with more than half of p, NULL = none."""
     found = symbols(task.classes, ballots | {"vote"})
     store.create_from_arrow(task.name, "vote_symbol", pa.table({
         "position": pa.array([s.position for s in found], pa.int32()), "symbol": pa.array([s.name for s in found], pa.string()),
         "label": pa.array([s.label for s in found], pa.string()), "ballot": pa.array([s.ballot for s in found], pa.string()),
         "p": pa.array([s.p for s in found], pa.list_(pa.float64())),
+        "hard": pa.array([task.classes[s.p.index(max(s.p))] if max(s.p) > 0.5 else None for s in found], pa.string()),
     }))  # fmt: skip
 
 

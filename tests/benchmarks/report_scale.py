@@ -60,6 +60,8 @@ CREATE TABLE pattern_label AS WITH s AS (SELECT p.pattern_id, c.label, exp(1.7 *
     LEFT JOIN pattern_vote AS v ON v.pattern_id = p.pattern_id AND v.label = c.label GROUP BY ALL) SELECT pattern_id, label, s / sum(s) OVER (PARTITION BY pattern_id) AS p FROM s;
 CREATE TABLE pattern_summary AS SELECT pattern_id, CASE WHEN count(*) FILTER (WHERE p > 0.4) = 1 THEN arg_max(label, p) END AS label, max(p) AS confidence, 0.5 AS entropy, 2::INTEGER AS n_votes FROM pattern_label GROUP BY 1;
 CREATE TABLE label_evidence AS SELECT lf.lf, v.label AS vote, c.label, CASE WHEN v.label = c.label THEN 1.7 ELSE 0.0 END AS weight FROM lf, (SELECT label FROM class UNION ALL SELECT NULL) AS v, class AS c;
+CREATE TABLE label_interaction (lfs VARCHAR[], votes VARCHAR[], label VARCHAR, weight DOUBLE);
+CREATE TABLE vote_symbol AS SELECT label AS symbol, label AS hard FROM class;
 CREATE TABLE lf_learned AS SELECT lf, 0.8 AS learned_accuracy FROM lf;
 CREATE TABLE label_model AS SELECT 1 AS model_id, 'auto' AS method, '{{"chosen": "dawid_skene"}}'::JSON AS options, 0.1 AS majority_disagreement, 0.8 AS expected_accuracy,
     []::VARCHAR[] AS warnings, TRUE AS is_current, now() AS created_at;

@@ -165,6 +165,8 @@ def tables(world: World) -> dict[str, pa.Table]:
             [(None, None, c, 0.0) for c in world.classes]
             + [(lf, vote, c, float(vote == c)) for lf in world.names for vote in (*world.classes, None) for c in world.classes],
         ),
+        "label_interaction": rows({"lfs": pa.list_(text), "votes": pa.list_(text), "label": text, "weight": real}, []),
+        "vote_symbol": rows({"symbol": text, "hard": text}, [(c, c) for c in world.classes]),
         "lf_learned": rows({"lf": text, "learned_accuracy": real}, [(lf, 0.75) for lf in world.names]),
         "label_model": rows(
             {

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from support import project, workspace
+from support import project, published, workspace
 
 from groundswell.explanation import Mark, flip, marks
 from groundswell.label_models import VotePatterns, label_model
@@ -76,3 +76,73 @@ def test_marks_are_shown_once(ws):
     plain = marked("abcdefghij", found).replace("\x1b[1m", "").replace("\x1b[4m", "").replace("\x1b[0m", "")
     assert plain == "abcdefghij" and marked("abcdefghij", found).count("\x1b[0m") == 3
     assert marked("abc", []) == "abc"
+
+
+JOINT = """
+CREATE TABLE ticket AS
+SELECT i AS ticket_id, ['yes', 'no'][CAST(1 + hash(i) % 2 AS BIGINT)] AS truth,
+       [CASE WHEN hash(i, 1) % 100 < 75 THEN ['yes', 'no'][CAST(1 + hash(i) % 2 AS BIGINT)] ELSE ['no', 'yes'][CAST(1 + hash(i) % 2 AS BIGINT)] END,
+        CASE WHEN hash(i, 2) % 100 < 80 THEN ['yes', 'no'][CAST(1 + hash(i) % 2 AS BIGINT)] ELSE ['no', 'yes'][CAST(1 + hash(i) % 2 AS BIGINT)] END,
+        CASE WHEN hash(i, 3) % 100 < 70 THEN ['yes', 'no'][CAST(1 + hash(i) % 2 AS BIGINT)] ELSE ['no', 'yes'][CAST(1 + hash(i) % 2 AS BIGINT)] END,
+        CASE WHEN hash(i, 4) % 100 < 60 THEN ['yes', 'no'][CAST(1 + hash(i) % 2 AS BIGINT)] ELSE ['no', 'yes'][CAST(1 + hash(i) % 2 AS BIGINT)] END] AS said,
+       hash(i, 5) % 10 AS a, hash(i, 6) % 10 AS b, hash(i, 7) % 10 AS c, hash(i, 8) % 10 AS d, hash(i, 9) % 10 AS e, hash(i, 10) % 10 AS f
+FROM range(6000) AS t(i);
+"""
+JOINT_LFS = """-- lf: a
+SELECT ticket_id, CASE WHEN a < 5 THEN said[1] END AS label FROM ticket;
+-- lf: b
+SELECT ticket_id, CASE WHEN b < 5 THEN said[2] END AS label FROM ticket;
+-- lf: c
+SELECT ticket_id, CASE WHEN c < 5 THEN said[3] END AS label FROM ticket;
+-- lf: d
+SELECT ticket_id, CASE WHEN d < 5 THEN said[4] END AS label FROM ticket;
+-- lf: d_again
+SELECT ticket_id, CASE WHEN d < 5 AND e < 8 THEN said[4] END AS label FROM ticket;
+-- lf: d_too
+SELECT ticket_id, CASE WHEN d < 5 AND f < 8 THEN said[4] END AS label FROM ticket;
+"""
+JOINT_CONFIG = """
+[project]
+name = "shop"
+[warehouse]
+from = "warehouse.duckdb"
+[modality.text]
+from = "ticket"
+key = "ticket_id"
+[task.intent]
+classes = ["yes", "no"]
+"""
+
+
+def test_evidence_of_lfs_that_are_read_together_sums_to_the_log_odds(tmp_path):
+    folder = project(tmp_path / "shop", JOINT_LFS, sql=JOINT, config=JOINT_CONFIG)
+    with workspace(folder) as ws:
+        ws.run()
+    (warnings,) = published(folder, "SELECT warnings FROM intent.label_model WHERE is_current")[0]
+    assert any(w.startswith("LM230") for w in warnings)
+    n_joint = 0
+    for (key,) in published(folder, "SELECT entity_id FROM intent.training_set ORDER BY entity_id LIMIT 60"):
+        rows = published(folder, f"FROM intent.explain_label({key})")
+        best, second = sorted((p for (p,) in published(folder, f"SELECT p FROM intent.probabilistic_labels WHERE entity_id = {key}")), reverse=True)
+        assert sum(e for *_, e in rows) == pytest.approx(np.log(best / second), abs=1e-9)
+        n_joint += any(source == "d with d_again with d_too" for source, *_ in rows)
+    assert n_joint > 20
+
+
+def test_taking_votes_away_counts_what_lfs_say_together(tmp_path):
+    """The label without the named votes, computed by the label model itself on the votes that are left."""
+    from groundswell.explanation import flip
+
+    folder = project(tmp_path / "shop", JOINT_LFS, sql=JOINT, config=JOINT_CONFIG)
+    with workspace(folder) as ws:
+        ws.run()
+        n_flipped = 0
+        by_votes = {tuple(sorted(dict(votes).items())): label for votes, label in published(folder, "SELECT p.votes, s.label FROM intent.vote_pattern AS p JOIN intent.pattern_summary AS s USING (pattern_id)")}
+        for (key,) in published(folder, "SELECT entity_id FROM intent.training_set WHERE n_votes >= 3 ORDER BY entity_id LIMIT 40"):
+            found = flip(ws.store, ws.task, key)
+            votes = dict(published(folder, f"SELECT lf, label FROM intent.votes WHERE entity_id = {key}"))
+            left = tuple(sorted((lf, label) for lf, label in votes.items() if found is None or lf not in found.lfs))
+            if found is not None and left in by_votes:
+                n_flipped += 1
+                assert by_votes[left] == found.label
+    assert n_flipped > 10
