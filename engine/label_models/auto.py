@@ -57,14 +57,14 @@ class Auto(LabelModel):
 def without_overlap(task: Task) -> str:
     """Why EM has nothing to compare, "" where two LFs vote on the same entity or gold is given."""
     overlaps = (task.patterns.votes != ABSTAIN).sum(axis=1) >= 2
-    return "" if overlaps.any() or task.gold is not None else "no two LFs vote on the same entity"
+    return "" if overlaps.any() or task.anchored else "no two LFs vote on the same entity"
 
 
 def unbelievable(task: Task, fit: Fit) -> str:
     """Why the answer of EM should not be used, "" if nothing speaks against it."""
     if not fit.converged:
         return f"EM did not settle in {fit.n_iterations} iterations"
-    if task.gold is not None:
+    if task.anchored:
         return ""
     posterior = fit.posterior(task.patterns)
     lost = [task.patterns.classes[k] for k in lost_classes(task.patterns, posterior)]
@@ -88,7 +88,7 @@ def _one_sided(task: Task) -> Fit:
     fit = DawidSkene(discount_copies=True)._fit(task)
     differs = majority_disagreement(task.patterns, fit.posterior(task.patterns))
     repeated = repeated_lfs(task.patterns, treats_abstain_as_value(task.patterns, "auto"))
-    if task.gold is not None or (differs <= STAYS_NEAR and not repeated and not unbelievable(task, fit)):
+    if task.anchored or (differs <= STAYS_NEAR and not repeated and not unbelievable(task, fit)):
         return replace(fit, chosen="dawid_skene", reason=f"EM contradicts majority vote on {differs:.1%} of covered entities only")
     against = f"EM contradicts majority vote on {differs:.0%} of covered entities" if differs > STAYS_NEAR or not repeated else f"{listed(repeated)} repeat each other"
     return replace(Multinomial()._fit(task), chosen="multinomial", reason=f"some LFs vote a single class, and {against}: one step from majority vote instead")

@@ -78,6 +78,11 @@ class Task:
     seed: int
     answers: np.ndarray | None = None
 
+    @property
+    def anchored(self) -> bool:
+        """Does gold alone tell the classes apart? A few answers do not: they only bend what votes tell."""
+        return self.gold is not None and self.answers is None
+
 
 @dataclass
 class LabelModel:

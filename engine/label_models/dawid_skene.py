@@ -73,7 +73,7 @@ class DawidSkene(LabelModel):
 
 def unidentified(task: Task) -> str:
     """Why EM cannot learn from these votes without gold, "" if it can."""
-    if task.gold is not None:
+    if task.anchored:
         return ""
     votes = task.patterns.votes
     n_voting = int((votes != ABSTAIN).any(axis=0).sum())
@@ -114,12 +114,12 @@ def _em_fit(model: DawidSkene, task: Task, voting: np.ndarray, start: np.ndarray
     _check_lfs(model.abstain, task.patterns.lfs)
     value = treats_abstain_as_value(task.patterns, model.abstain)[voting]
     fitted, gold, start = _fitted_rows(task, voting, value, start)
-    em, outcome = _run(model, fitted, value, gold, start, task.class_balance, np.ones(len(voting)))
+    em, outcome = _run(model, fitted, value, gold, start, task.class_balance, np.ones(len(voting)), task.anchored)
     for _ in range(DISCOUNT_ROUNDS if model.discount_copies else 0):
         weight = copy_weights(fitted, em.expect(outcome.parameters)[0], ~value)
         if np.abs(weight - em.weight).max() < SETTLED_WEIGHT:
             break
-        em, outcome = _run(model, fitted, value, gold, start, task.class_balance, weight)
+        em, outcome = _run(model, fitted, value, gold, start, task.class_balance, weight, task.anchored)
     return _as_fit(model, task, voting, em, outcome)
 
 
@@ -142,6 +142,7 @@ def _run(
     start: np.ndarray,
     balance: np.ndarray | None,
     weight: np.ndarray,
+    anchored: bool,
 ) -> tuple[PatternEM, Outcome]:
     em = PatternEM(
         fitted.votes,
@@ -153,6 +154,7 @@ def _run(
         weight=weight,
         pi=balance,
         gold=gold,
+        anchored=anchored,
     )
     return em, em.run(start, tolerance=model.tolerance, max_iterations=model.max_iterations)
 
@@ -193,7 +195,7 @@ def _discounted(lfs: list[str], weight: np.ndarray) -> list[str]:
 
 
 def _named(parameters: Parameters, task: Task) -> Parameters:
-    if task.gold is not None:
+    if task.anchored:
         return parameters
     return permuted(parameters, best_permutation(parameters, task.class_balance), task.class_balance)
 

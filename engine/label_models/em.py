@@ -48,6 +48,7 @@ class PatternEM:
     weight  float (m,), positive   exponent of each LF's likelihood; 1 = the model of the paper
     pi      float (K,) or None     fixed class balance
     gold    float (P, K) or None   entities per pattern with a known class, part of counts
+    anchored                       gold is enough to start from
     """
 
     def __init__(
@@ -62,9 +63,11 @@ class PatternEM:
         weight: np.ndarray | None = None,
         pi: np.ndarray | None = None,
         gold: np.ndarray | None = None,
+        anchored: bool = True,
     ):
         self.n_classes, self.value, self.one_coin = n_classes, value, one_coin
         self.fixed_pi, self.gold, self.smoothing = pi, gold, smoothing
+        self.anchored = anchored and gold is not None
         self.unknown = counts.astype(float) if gold is None else counts - gold.sum(axis=1)
         self.weight = np.ones(votes.shape[1]) if weight is None else weight
         self.pseudo = self._table_counts()
@@ -75,9 +78,9 @@ class PatternEM:
     def run(self, start: np.ndarray, *, tolerance: float, max_iterations: int) -> Outcome:
         """EM until the penalised objective changes by less than `tolerance`, relatively.
 
-        start  float (P, K)   the first posteriors; with gold, the first tables are those of the gold entities instead
+        start  float (P, K)   the first posteriors; where gold anchors, the first tables are those of the gold entities instead
         """
-        parameters = self.maximise(start) if self.gold is None else self._tables(self.gold)
+        parameters = self._tables(self.gold) if self.anchored else self.maximise(start)
         trace, converged = [], False
         while not converged and len(trace) < max_iterations:
             if trace:

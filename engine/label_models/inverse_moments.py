@@ -27,7 +27,7 @@ def inverse_tables(events: Events, found: Moments, balance: np.ndarray) -> tuple
     inverse = np.linalg.inv(correlation)
     z = rank_one(-inverse, events.foreign[np.ix_(kept, kept)])
     with_class = spread * (correlation @ z) * np.sqrt(pi * (1 - pi) / (1 + z @ correlation @ z))
-    covariance = _completed(with_class, kept, sigma, events.source)
+    covariance = completion(kept, sigma, events.source) @ with_class
     votes_one = np.array([{((1,),): 1.0, ((0,),): -1.0}.get((tuple(v for _, v in w),), 0.0) for w in events.what])
     if (votes_one * covariance).sum() < 0:
         covariance = -covariance
@@ -66,12 +66,15 @@ def rank_one(target: np.ndarray, foreign: np.ndarray) -> np.ndarray:
     return minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "maxfun": 20000, "ftol": 1e-18, "gtol": 1e-11, "maxcor": 30}).x
 
 
-def _completed(with_class: np.ndarray, kept: np.ndarray, sigma: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """Cov(event, Y) of all events, those left out as the linear combinations they are."""
-    full = np.zeros(len(sigma))
-    full[kept] = with_class
+def completion(kept: np.ndarray, sigma: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """float (E, D): Cov(event, Y) of all events as linear combinations of those of the D kept ones.
+
+    kept  positions of linearly independent events; sigma float (E, E), their covariance; source int (E,)
+    """
+    found = np.zeros((len(sigma), len(kept)))
+    found[kept, np.arange(len(kept))] = 1.0
     for s in np.unique(source):
-        mine, left = kept[source[kept] == s], np.setdiff1d(np.flatnonzero(source == s), kept)
+        mine, left = np.flatnonzero(source[kept] == s), np.setdiff1d(np.flatnonzero(source == s), kept)
         if len(mine) and len(left):
-            full[left] = sigma[np.ix_(left, mine)] @ np.linalg.solve(sigma[np.ix_(mine, mine)], full[mine])
-    return full
+            found[np.ix_(left, mine)] = sigma[np.ix_(left, kept[mine])] @ np.linalg.inv(sigma[np.ix_(kept[mine], kept[mine])])
+    return found

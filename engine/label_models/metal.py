@@ -55,7 +55,7 @@ class Metal(LabelModel):
     max_iterations: int = 5000
 
     def _fit(self, task: Task) -> Fit:
-        groups = _checked_groups(self, task.patterns)
+        groups = checked_groups(self, task.patterns)
         reason = unidentified(replace(task, gold=None))
         if reason:
             return majority_stand_in(task, reason)
@@ -180,8 +180,8 @@ def _interactions(tables: np.ndarray, events: Events, patterns: VotePatterns) ->
     return tuple(found.values())
 
 
-def _checked_groups(model: Metal, patterns: VotePatterns) -> list[list[int]]:
-    """Columns of LFs that depend on each other, directly or through others; raises LM107."""
+def checked_groups(model: Metal, patterns: VotePatterns) -> list[list[int]]:
+    """Columns of LFs that depend on each other, directly or through others, of the options of a model; raises LM107."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
