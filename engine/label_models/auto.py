@@ -29,7 +29,8 @@ class Auto(LabelModel):
     """The richest model the votes can support, else the vote share (majority_soft).
 
     In this order, the first that applies:
-    majority_soft  fewer than three LFs vote, or no two on the same entity, or all covered entities have the same votes
+    majority_soft  fewer than three LFs vote, or no two on the same entity, or all covered entities have the same votes; or LFs of
+                   one class stand beside one that votes its class on every entity
     dawid_skene    every LF votes several classes: one coin per LF below 200 covered entities per voting LF, else the full
                    table; copied LFs are discounted, and read together (LM230) where their joint votes are frequent enough
     dawid_skene    some LFs vote a single class, EM contradicts majority vote on at most 5 % of the covered entities, and no LFs
@@ -46,7 +47,7 @@ class Auto(LabelModel):
     name: ClassVar[str] = "auto"
 
     def _fit(self, task: Task) -> Fit:
-        reason = unidentified(task) or without_overlap(task)
+        reason = unidentified(task) or without_overlap(task) or against_a_default(task)
         if reason:
             return _vote_share(task, reason)
         fit = _one_sided(task) if treats_abstain_as_value(task.patterns, "auto").any() else _two_sided(task)
@@ -58,6 +59,19 @@ def without_overlap(task: Task) -> str:
     """Why EM has nothing to compare, "" where two LFs vote on the same entity or gold is given."""
     overlaps = (task.patterns.votes != ABSTAIN).sum(axis=1) >= 2
     return "" if overlaps.any() or task.anchored else "no two LFs vote on the same entity"
+
+
+def against_a_default(task: Task) -> str:
+    """Why votes of LFs of one class cannot be weighed: one LF votes the same class on every entity; "" where none does.
+
+    Such a vote is the analyst's default. It says nothing about any single entity, so what it is worth against a rule is not in
+    the votes; EM drops it and lets every rule win. Counting keeps the tie. Simulated in tests/benchmarks/one_sided.py.
+    """
+    votes = task.patterns.votes
+    constant = [lf for lf, said in zip(task.patterns.lfs, votes.T) if (said == said[0]).all() and said[0] != ABSTAIN]
+    if task.anchored or not constant or not treats_abstain_as_value(task.patterns, "auto").any():
+        return ""
+    return f"{listed(constant)} votes the same on every entity: what that is worth against LFs of one class, no votes can tell"
 
 
 def unbelievable(task: Task, fit: Fit) -> str:

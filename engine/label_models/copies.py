@@ -11,6 +11,9 @@ from groundswell.label_models.trust import pair_statistics
 STANDARD_ERRORS = 3.0
 """A residual correlation below this many standard errors (1 / sqrt(n)) counts as none."""
 
+LEAST_COMMON = 10
+"""Two LFs with fewer common votes are not compared: among thousands of crowd workers some pairs meet once or twice by chance."""
+
 REPEATED_WEIGHT = 0.5
 """Below this weight the residual correlations of an LF sum to more than one: other LFs repeat it more than once over (LM215)."""
 
@@ -41,7 +44,8 @@ def repeated_lfs(patterns: VotePatterns, eligible: np.ndarray) -> list[str]:
 
 
 def residual_correlation(patterns: VotePatterns, posterior: np.ndarray) -> np.ndarray:
-    """Correlation of the symbols of two LFs given the class, float (m, m) in [-1, 1]; 0 where an LF is constant.
+    """Correlation of the symbols of two LFs given the class, float (m, m) in [-1, 1]; 0 where an LF is constant, or fewer than
+    LEAST_COMMON entities have votes of both.
 
     posterior  float (P, K)   r
     C_jk = sum_s sum_p n_p sum_y r_py (x_pjs - m_jys)(x_pks - m_kys), x one-hot over classes and abstain, m its mean given y;
@@ -57,7 +61,7 @@ def residual_correlation(patterns: VotePatterns, posterior: np.ndarray) -> np.nd
     spread = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     scale = np.outer(spread, spread)
     floor = 1e-9 * patterns.n_entities
-    return np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > floor)
+    return np.divide(covariance, scale, out=np.zeros_like(covariance), where=(scale > floor) & (both >= LEAST_COMMON))
 
 
 def _mean_votes(patterns: VotePatterns, mass: np.ndarray) -> np.ndarray:

@@ -24,6 +24,9 @@ COINS = ("full", "one")
 DISCOUNT_ROUNDS, SETTLED_WEIGHT = 5, 0.01
 """Weights of copied LFs are learned at most this often, until none moves by more than this."""
 
+CHANCE = 0.01
+"""Probability that some LF of two sides is taken for one of a single side."""
+
 NAMED_WEIGHT = 0.75
 """LFs below this weight are named in LM214."""
 
@@ -34,7 +37,7 @@ class DawidSkene(LabelModel):
     """P(Y | votes) from EM over theta_j[y, v] = P(vote_j = v | Y = y), LFs independent given the class.
 
     abstain          "missing": abstentions carry no information; "value": they are one more symbol of the LF; "auto":
-                     value for an LF that votes a single class (its votes say nothing otherwise), else missing; or a mapping
+                     value for an LF that votes a single class (its votes say nothing otherwise; see `one_sided`), else missing; or a mapping
                      LF -> one of these (others auto). All entities are fitted as soon as one LF is value, else the covered ones
     coin             "full": a table per LF; "one": theta_j[y, y] = a_j, errors uniform, for the LFs whose abstentions are
                      missing (a value LF's table holds firing rates and stays full). For few entities per LF
@@ -96,13 +99,24 @@ def majority_stand_in(task: Task, reason: str) -> Fit:
 def treats_abstain_as_value(patterns: VotePatterns, abstain: str | Mapping[str, str]) -> np.ndarray:
     """bool (m,): LFs whose abstentions are a symbol; `abstain` as in DawidSkene."""
     wanted = abstain if isinstance(abstain, Mapping) else dict.fromkeys(patterns.lfs, abstain)
-    return np.array(
-        [_is_value(wanted.get(lf, "auto"), patterns.votes[:, j]) for j, lf in enumerate(patterns.lfs)], dtype=bool
-    )
+    treatment = np.array([wanted.get(lf, "auto") for lf in patterns.lfs], object)
+    return (treatment == "value") | ((treatment == "auto") & one_sided(patterns))
 
 
-def _is_value(treatment: str, votes: np.ndarray) -> bool:
-    return treatment == "value" or (treatment == "auto" and len(np.unique(votes[votes != ABSTAIN])) == 1)
+def one_sided(patterns: VotePatterns) -> np.ndarray:
+    """bool (m,): LFs that vote a single class on purpose.
+
+    Where some LFs vote several classes, one with few votes may have met a single class by chance: it counts as one-sided only
+    if so many votes of one class would be a surprise (CHANCE over all LFs) at that class's share of all votes.
+    """
+    K = len(patterns.classes)
+    cast = np.stack([[patterns.counts[votes == k].sum() for k in range(K)] for votes in patterns.votes.T]).astype(float).reshape(-1, K)
+    single = (cast > 0).sum(axis=1) == 1
+    if not ((cast > 0).sum(axis=1) > 1).any():
+        return single
+    share = cast.sum(axis=0) / cast.sum()
+    surprise = cast.sum(axis=1) * np.log(np.maximum(share[cast.argmax(axis=1)], 1e-300))
+    return single & (surprise < np.log(CHANCE / len(cast)))
 
 
 def em_from(task: Task, start: np.ndarray) -> Fit:

@@ -96,7 +96,8 @@ def separations(covariance: np.ndarray, n: int, aggregate: str) -> np.ndarray:
     covariance  float (m, m)   of coded votes over n entities
     """
     m = len(covariance)
-    noise = STANDARD_ERRORS * np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)) / n)
+    variance = np.maximum(np.diag(covariance), 0.0)
+    noise = STANDARD_ERRORS * np.sqrt(np.outer(variance, variance) / n)
     absolute = np.abs(covariance)
     usable = np.triu(absolute > np.maximum(noise, 1e-15), 1)
     found = np.full(m, np.nan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from groundswell.label_models.moments import one_hot, second_moments
+from groundswell.label_models.moments import DENSE_WIDTH, one_hot, second_moments
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
 from groundswell.label_models.statistics import (
     hard_labels,
@@ -151,9 +151,26 @@ def pair_statistics(patterns: VotePatterns) -> tuple[np.ndarray, np.ndarray, np.
     Where coverage does not vary, the correlation is 1 if both always vote together, else 0.
     """
     m, K = len(patterns.lfs), len(patterns.classes)
+    if m * K > DENSE_WIDTH:
+        return _sparse_pair_statistics(patterns)
     common = second_moments(one_hot(patterns.votes, K, np.int8), patterns.counts).reshape(m, K, m, K)
     both = common.sum(axis=(1, 3))
     return both, np.einsum("jvkv->jk", common), _phi(both, float(patterns.n_entities))
+
+
+def _sparse_pair_statistics(patterns: VotePatterns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same for thousands of LFs: one (m, m) matrix per class at a time."""
+    from scipy.sparse import csr_array
+
+    def together(said: np.ndarray) -> np.ndarray:
+        events = csr_array(said.astype(float))
+        return (events.T @ events.multiply(patterns.counts[:, None].astype(float)).tocsr()).toarray()
+
+    both = together(patterns.votes != ABSTAIN)
+    agree = np.zeros_like(both)
+    for k in range(len(patterns.classes)):
+        agree += together(patterns.votes == k)
+    return both, agree, _phi(both, float(patterns.n_entities))
 
 
 def _phi(both: np.ndarray, n: float) -> np.ndarray:

@@ -46,14 +46,20 @@ def world(seed: int, spread: float, copies: bool, n: int = 5000) -> tuple[np.nda
     return votes, gold
 
 
+def with_default(votes: np.ndarray) -> np.ndarray:
+    """The votes and one more LF that says class 0 on every row."""
+    return np.column_stack([votes, np.zeros(len(votes), int)])
+
+
 def accuracy(posterior: np.ndarray, gold: np.ndarray, covered: np.ndarray) -> float:
     top = posterior >= posterior.max(axis=1, keepdims=True) - 1e-5
     return float((top[np.arange(len(gold)), gold] / top.sum(axis=1))[covered].mean())
 
 
-def scored(seed: int, spread: float, copies: bool) -> tuple[dict[str, float], float]:
+def scored(seed: int, spread: float, copies: bool, default: bool = False) -> tuple[dict[str, float], float]:
     """Accuracy of every model in one world, and how far Dawid-Skene is from majority vote."""
     votes, gold = world(seed, spread, copies)
+    votes = with_default(votes) if default else votes
     names = [f"lf_{j:02d}" for j in range(votes.shape[1])]
     patterns, inverse = VotePatterns.from_matrix(votes, names, ("no", "yes"))
     posteriors = {label: label_model(name, **options).fit(patterns).predict(patterns) for label, (name, options) in MODELS.items()}
@@ -75,13 +81,19 @@ def main() -> None:
             means = [f"{np.mean([s[m] for s, _ in found]):.3f}" for m in MODELS]
             worst = min(s["auto"] - s["majority"] for s, _ in found)
             table.add_row(f"{spread}", "yes" if copies else "no", *means, f"{worst:+.3f}")
+    defaults = Table(title="the same with one more LF that says class 0 on every row")
+    for column in ("length spread", *MODELS):
+        defaults.add_column(column, justify="right")
+    for spread in SPREADS:
+        found = [scored(seed, spread, False, default=True)[0] for seed in range(worlds)]
+        defaults.add_row(f"{spread}", *[f"{np.mean([s[m] for s in found]):.3f}" for m in MODELS])
     levels = Table(title="Dawid-Skene against one step, in worlds where it contradicts majority vote on at most ...")
     for column in ("of covered rows", "worlds", "mean gain", "worst"):
         levels.add_column(column, justify="right")
     for level in LEVELS:
         gains = [gain for distance, gain in near if distance <= level]
         levels.add_row(f"{level:.0%}", str(len(gains)), f"{np.mean(gains):+.4f}", f"{min(gains):+.4f}")
-    Console().print(table, levels)
+    Console().print(table, defaults, levels)
 
 
 if __name__ == "__main__":

@@ -148,9 +148,18 @@ def test_one_coin_has_one_accuracy_per_lf():
 
 
 def test_auto_treatment_follows_polarity():
-    patterns, _ = patterns_of(np.array([[1, 1, A], [0, 1, A], [A, A, A]]))
+    patterns, _ = patterns_of(np.repeat([[1, 1, A], [0, 1, A], [A, A, A]], 50, axis=0))
     assert treats_abstain_as_value(patterns, "auto").tolist() == [False, True, False]
     assert treats_abstain_as_value(patterns, {"lf_000": "value", "lf_001": "missing"}).tolist() == [True, False, False]
+
+
+def test_few_votes_of_one_class_prove_nothing_beside_lfs_of_two():
+    """A crowd worker with five answers of one class is not a rule for that class; without any LF of two classes it is."""
+    rows = np.full((400, 3), A)
+    rows[:, 0] = np.arange(400) % 2
+    rows[:5, 1], rows[100:200, 2] = 1, 1
+    assert treats_abstain_as_value(patterns_of(rows)[0], "auto").tolist() == [False, False, True]
+    assert treats_abstain_as_value(patterns_of(rows[:, 1:])[0], "auto").tolist() == [True, True]
 
 
 def auc(score, gold):
