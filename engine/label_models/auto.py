@@ -67,8 +67,7 @@ def against_a_default(task: Task) -> str:
     Such a vote is the analyst's default. It says nothing about any single entity, so what it is worth against a rule is not in
     the votes; EM drops it and lets every rule win. Counting keeps the tie. Simulated in tests/benchmarks/one_sided.py.
     """
-    votes = task.patterns.votes
-    constant = [lf for lf, said in zip(task.patterns.lfs, votes.T) if (said == said[0]).all() and said[0] != ABSTAIN]
+    constant = [lf for lf, n in zip(task.patterns.lfs, task.patterns.votes_cast) if n.max() == task.patterns.n_entities]
     if task.anchored or not constant or not treats_abstain_as_value(task.patterns, "auto").any():
         return ""
     return f"{listed(constant)} votes the same on every entity: what that is worth against LFs of one class, no votes can tell"

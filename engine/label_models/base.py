@@ -51,7 +51,7 @@ class Fit:
 
     def posterior(self, patterns: VotePatterns) -> np.ndarray:
         """P(Y | votes), float (P, K); the patterns' LFs may stand in any order."""
-        posterior = self.evidence.posterior(patterns.aligned(self.evidence.lfs))
+        posterior = self.evidence.posterior_of(patterns)
         posterior[~patterns.covered] = self.uncovered
         return posterior
 

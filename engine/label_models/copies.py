@@ -54,7 +54,7 @@ def residual_correlation(patterns: VotePatterns, posterior: np.ndarray) -> np.nd
     both, agree, _ = pair_statistics(patterns)
     mass = patterns.counts[:, None] * posterior
     per_class = np.maximum(mass.sum(axis=0), np.finfo(float).tiny)
-    mean = _mean_votes(patterns, mass) / per_class[None, :, None]
+    mean = patterns.voted_mass(mass).transpose(0, 2, 1) / per_class[None, :, None]
     fires = mean.sum(axis=2)
     explained = np.einsum("y,jyv,kyv->jk", per_class, mean, mean) + np.einsum("y,jy,ky->jk", per_class, fires, fires)
     covariance = both + agree - explained
@@ -62,12 +62,3 @@ def residual_correlation(patterns: VotePatterns, posterior: np.ndarray) -> np.nd
     scale = np.outer(spread, spread)
     floor = 1e-9 * patterns.n_entities
     return np.divide(covariance, scale, out=np.zeros_like(covariance), where=(scale > floor) & (both >= LEAST_COMMON))
-
-
-def _mean_votes(patterns: VotePatterns, mass: np.ndarray) -> np.ndarray:
-    """sum_p mass_py [v_pj = v], float (m, K, K) over j, y, v."""
-    table = np.zeros((len(patterns.lfs), mass.shape[1], mass.shape[1]))
-    for j in range(len(patterns.lfs)):
-        for v in range(mass.shape[1]):
-            table[j, :, v] = mass[patterns.votes[:, j] == v].sum(axis=0)
-    return table

@@ -110,7 +110,7 @@ def one_sided(patterns: VotePatterns) -> np.ndarray:
     if so many votes of one class would be a surprise (CHANCE over all LFs) at that class's share of all votes.
     """
     K = len(patterns.classes)
-    cast = np.stack([[patterns.counts[votes == k].sum() for k in range(K)] for votes in patterns.votes.T]).astype(float).reshape(-1, K)
+    cast = patterns.votes_cast[:, :K].astype(float)
     single = (cast > 0).sum(axis=1) == 1
     if not ((cast > 0).sum(axis=1) > 1).any():
         return single
@@ -144,7 +144,10 @@ def _fitted_rows(
     patterns = task.patterns
     rows = np.ones(len(patterns.counts), bool) if value.any() else patterns.covered
     lfs = tuple(patterns.lfs[j] for j in voting)
-    fitted = VotePatterns(patterns.votes[rows][:, voting], patterns.counts[rows], lfs, patterns.classes)
+    if rows.all() and lfs == patterns.lfs:
+        fitted = patterns
+    else:
+        fitted = VotePatterns(patterns.votes[rows][:, voting], patterns.counts[rows], lfs, patterns.classes)
     return fitted, None if task.gold is None else task.gold[rows], majority_posterior(fitted) if start is None else start[rows]
 
 
@@ -159,7 +162,7 @@ def _run(
     anchored: bool,
 ) -> tuple[PatternEM, Outcome]:
     em = PatternEM(
-        fitted.votes,
+        fitted.events,
         fitted.counts,
         len(fitted.classes),
         value=value,

@@ -7,10 +7,12 @@ are `value` has abstain in its alphabet, one whose abstentions are `missing` has
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from groundswell.label_models.moments import one_hot
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Outcome:
 class PatternEM:
     """One EM problem.
 
-    votes   integers (P, m)        -1 = abstain
+    fired   sparse 0/1 (P, m K)    column j K + v is 1 where LF j votes v
     counts  numbers (P,)           entities per pattern
     value   bool (m,)              abstain is a symbol of this LF
     weight  float (m,), positive   exponent of each LF's likelihood; 1 = the model of the paper
@@ -53,7 +55,7 @@ class PatternEM:
 
     def __init__(
         self,
-        votes: np.ndarray,
+        fired: csr_array,
         counts: np.ndarray,
         n_classes: int,
         *,
@@ -69,10 +71,10 @@ class PatternEM:
         self.fixed_pi, self.gold, self.smoothing = pi, gold, smoothing
         self.anchored = anchored and gold is not None
         self.unknown = counts.astype(float) if gold is None else counts - gold.sum(axis=1)
-        self.weight = np.ones(votes.shape[1]) if weight is None else weight
+        self.weight = np.ones(len(value)) if weight is None else weight
         self.pseudo = self._table_counts()
         self.penalty = self._coin_counts() if one_coin else self.pseudo
-        self.fired = one_hot(votes, n_classes)
+        self.fired = fired
         self.fired_by_vote = self.fired.T.tocsr()
 
     def run(self, start: np.ndarray, *, tolerance: float, max_iterations: int) -> Outcome:

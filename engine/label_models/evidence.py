@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 
 import numpy as np
+
+from groundswell.label_models.one_hot import one_hot
+
+if TYPE_CHECKING:
+    from groundswell.label_models.patterns import VotePatterns
 
 TIE_TOLERANCE = 1e-5
 
@@ -60,6 +65,18 @@ class Evidence:
         for interaction in sorted(self.interactions, key=lambda i: i.lfs):
             total += self._joint(interaction, votes)
         return total
+
+    def posterior_of(self, patterns: VotePatterns) -> np.ndarray:
+        """`posterior` of the patterns' votes by one sparse product, for votes are few among LFs; the same bits in any order of LFs."""
+        votes = patterns.aligned(self.lfs)
+        if self.interactions or len(patterns.classes) + len(patterns.partial) != self.log_weight.shape[1] - 1:
+            return self.posterior(votes)
+        by_name = tuple(sorted(self.lfs))
+        weight = self.reordered(by_name).log_weight
+        abstains = weight[:, -1]
+        added = (weight[:, :-1] - abstains[:, None]).reshape(-1, len(self.classes))
+        events = patterns.events if patterns.lfs == by_name else one_hot(patterns.aligned(by_name), weight.shape[1] - 1)
+        return RULES[self.rule](events @ added + (self.log_prior + abstains.sum(axis=0)))
 
     def leave_one_out(self, votes: np.ndarray) -> np.ndarray:
         """Scores minus the scores without LF j and every interaction it takes part in, float (P, m, K).

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Sequence
 import numpy as np
 
 from groundswell.label_models.em import over_classes
-from groundswell.label_models.moments import one_hot
+from groundswell.label_models.one_hot import one_hot
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -10,7 +10,7 @@ from groundswell.label_models.base import Fit, Task
 from groundswell.label_models.copies import residual_correlation
 from groundswell.label_models.em import over_classes
 from groundswell.label_models.evidence import Evidence, Interaction
-from groundswell.label_models.moments import one_hot
+from groundswell.label_models.one_hot import one_hot
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
 from groundswell.label_models.trust import fit_warnings, listed
 

@@ -72,7 +72,7 @@ class Multinomial(LabelModel):
         mass = np.where(patterns.covered[:, None], self._mass(task, posterior), 0.0)
         pi = self.prior_smoothing + mass.sum(axis=0)
         pi = pi / pi.sum() if task.class_balance is None else task.class_balance
-        votes = voted_mass(patterns, mass)
+        votes = patterns.voted_mass(mass)
         pseudo = np.full(votes.shape, self.smoothing)
         pseudo[:, np.arange(len(pi)), np.arange(len(pi))] = self.smoothing_right
         used = votes.sum(axis=2, keepdims=True) > 0
@@ -83,18 +83,10 @@ class Multinomial(LabelModel):
         return pi, weight
 
 
-def voted_mass(patterns: VotePatterns, mass: np.ndarray) -> np.ndarray:
-    """sum_p mass_py [v_pj = v], float (m, K, K) over j, v, y. mass (P, K)."""
-    table = np.zeros((len(patterns.lfs), mass.shape[1], mass.shape[1]))
-    for v in range(mass.shape[1]):
-        table[:, v] = (patterns.votes == v).T.astype(float) @ mass
-    return table
-
-
 def _rates(patterns: VotePatterns, mass: np.ndarray, model: Multinomial) -> np.ndarray:
     """P(vote_j = v | Y = y), float (m, K, K+1), abstain last: what the posterior says about each LF; NaN for silent LFs."""
     K = mass.shape[1]
-    votes = voted_mass(patterns, mass).transpose(0, 2, 1)
+    votes = patterns.voted_mass(mass).transpose(0, 2, 1)
     pseudo = np.full((len(patterns.lfs), K, K + 1), model.smoothing)
     pseudo[:, np.arange(K), np.arange(K)] = model.smoothing_right
     silent = np.maximum(mass.sum(axis=0) - votes.sum(axis=2), 0.0)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Sequence
 
 import numpy as np
 
 from groundswell.errors import LabelModelError
+from groundswell.label_models.one_hot import ABSTAIN, one_hot
 
-ABSTAIN = -1
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
 _LARGEST_CODE = 2**62
 
 
@@ -74,6 +78,26 @@ class VotePatterns:
         return VotePatterns(codes[self.votes], self.counts, self.lfs, self.classes)
 
     @property
+    def n_symbols(self) -> int:
+        """S = K + E: how many different votes there are."""
+        return len(self.classes) + len(self.partial)
+
+    @cached_property
+    def events(self) -> csr_array:
+        """Sparse float 0/1 (P, m S): column j S + v is 1 where LF j votes v, of S = K + E votes; made once, kept."""
+        return one_hot(self.votes, self.n_symbols)
+
+    @cached_property
+    def votes_cast(self) -> np.ndarray:
+        """Entities on which each LF gives each vote, int64 (m, S)."""
+        cast = self.events.T @ self.counts.astype(float)
+        return np.round(cast).astype(np.int64).reshape(len(self.lfs), self.n_symbols)
+
+    def voted_mass(self, mass: np.ndarray) -> np.ndarray:
+        """sum_p mass_py [v_pj = v], float (m, S, K) over LF, vote and class. mass float (P, K)."""
+        return (self.events.T @ mass).reshape(len(self.lfs), self.n_symbols, mass.shape[1])
+
+    @cached_property
     def covered(self) -> np.ndarray:
         """bool (P,): at least one LF votes."""
         return (self.votes != ABSTAIN).any(axis=1)
@@ -85,6 +109,8 @@ class VotePatterns:
 
     def aligned(self, lfs: Sequence[str]) -> np.ndarray:
         """votes (P, m) with columns in the order of `lfs`; raises LM110 where the LF names differ."""
+        if tuple(lfs) == self.lfs:
+            return self.votes
         if set(lfs) != set(self.lfs):
             unknown, missing = sorted(set(self.lfs) - set(lfs)), sorted(set(lfs) - set(self.lfs))
             raise LabelModelError(

@@ -11,7 +11,7 @@ from typing import Sequence
 import numpy as np
 
 from groundswell.label_models.factors import SYMMETRIC, accuracy_table, dependency_table
-from groundswell.label_models.moments import one_hot
+from groundswell.label_models.one_hot import one_hot
 from groundswell.label_models.patterns import VotePatterns
 
 

@@ -10,9 +10,7 @@ from groundswell.label_models.patterns import ABSTAIN, VotePatterns
 
 def vote_counts(patterns: VotePatterns) -> np.ndarray:
     """Number of LFs voting each class, float (P, K)."""
-    votes, n_classes = patterns.votes, len(patterns.classes)
-    counts = [(votes == k).sum(axis=1) for k in range(n_classes)]
-    return np.stack(counts, axis=1).astype(float)
+    return patterns.events @ np.tile(np.eye(len(patterns.classes)), (len(patterns.lfs), 1))
 
 
 def majority_posterior(patterns: VotePatterns) -> np.ndarray:
@@ -38,12 +36,8 @@ def learned_accuracy(patterns: VotePatterns, posterior: np.ndarray) -> np.ndarra
     posterior  float (P, K)   r, one row per pattern
     NaN for an LF that never votes. It is the posterior's opinion, not a measurement.
     """
-    right, total = np.zeros(len(patterns.lfs)), np.zeros(len(patterns.lfs))
-    for j in range(len(patterns.lfs)):
-        fires = np.flatnonzero(patterns.votes[:, j] != ABSTAIN)
-        n = patterns.counts[fires]
-        right[j] = (n * posterior[fires, patterns.votes[fires, j]]).sum()
-        total[j] = n.sum()
+    right = np.einsum("jyy->j", patterns.voted_mass(patterns.counts[:, None] * posterior))
+    total = patterns.votes_cast.sum(axis=1)
     return np.divide(right, total, out=np.full(len(total), np.nan), where=total > 0)
 
 

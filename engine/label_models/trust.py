@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from groundswell.label_models.moments import DENSE_WIDTH, one_hot, second_moments
+from groundswell.label_models.moments import DENSE_WIDTH, second_moments
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
 from groundswell.label_models.statistics import (
     hard_labels,
@@ -83,13 +83,9 @@ def below_chance(patterns: VotePatterns, posterior: np.ndarray, class_balance: n
 
 def chance_accuracy(patterns: VotePatterns, class_balance: np.ndarray) -> np.ndarray:
     """Accuracy of each LF if its votes were shuffled over entities, float (m,): mean class balance of its votes; NaN if silent."""
-    chance = np.full(len(patterns.lfs), np.nan)
-    for j in range(len(patterns.lfs)):
-        fires = patterns.votes[:, j] != ABSTAIN
-        n = patterns.counts[fires]
-        if len(n):
-            chance[j] = (n * class_balance[patterns.votes[fires, j]]).sum() / n.sum()
-    return chance
+    n = patterns.votes_cast
+    total = n.sum(axis=1)
+    return np.divide(n @ class_balance, total, out=np.full(len(n), np.nan), where=total > 0)
 
 
 def unvoted_classes(patterns: VotePatterns) -> list[str]:
@@ -153,7 +149,7 @@ def pair_statistics(patterns: VotePatterns) -> tuple[np.ndarray, np.ndarray, np.
     m, K = len(patterns.lfs), len(patterns.classes)
     if m * K > DENSE_WIDTH:
         return _sparse_pair_statistics(patterns)
-    common = second_moments(one_hot(patterns.votes, K, np.int8), patterns.counts).reshape(m, K, m, K)
+    common = second_moments(patterns.events, patterns.counts).reshape(m, K, m, K)
     both = common.sum(axis=(1, 3))
     return both, np.einsum("jvkv->jk", common), _phi(both, float(patterns.n_entities))
 
@@ -195,7 +191,7 @@ def few_entities(patterns: VotePatterns) -> list[str]:
 
 def _votes_cast(patterns: VotePatterns) -> np.ndarray:
     """Entities each LF votes on, int64 (m,)."""
-    return np.array([patterns.counts[votes != ABSTAIN].sum() for votes in patterns.votes.T], np.int64)
+    return patterns.votes_cast.sum(axis=1)
 
 
 def listed(items: list[str], at_most: int = 5) -> str:

@@ -5,6 +5,7 @@ import pytest
 from .simulated import class_names, names, one_sided, patterns_of, random_votes
 
 from groundswell.errors import LabelModelError
+from groundswell.label_models.one_hot import one_hot
 from groundswell.label_models import VotePatterns, label_model, majority_posterior
 from groundswell.label_models.dawid_skene import treats_abstain_as_value
 from groundswell.label_models.em import Parameters, PatternEM, Smoothing, best_permutation
@@ -45,7 +46,7 @@ def brute_force(rows, k, value, smoothing, iterations):
 def worked_em():
     covered = WORKED.covered
     return PatternEM(
-        WORKED.votes[covered], WORKED.counts[covered], 2, value=np.zeros(3, bool), smoothing=Smoothing(1, 1, 1)
+        one_hot(WORKED.votes[covered], 2), WORKED.counts[covered], 2, value=np.zeros(3, bool), smoothing=Smoothing(1, 1, 1)
     )
 
 
@@ -104,7 +105,7 @@ def test_patterns_equal_rows(k, value):
     value = np.array(value, bool)
     rows = rows if value.any() else rows[(rows != A).any(axis=1)]
     patterns, inverse = patterns_of(rows, k)
-    em = PatternEM(patterns.votes, patterns.counts, k, value=value)
+    em = PatternEM(patterns.events, patterns.counts, k, value=value)
     outcome = em.run(majority_posterior(patterns), tolerance=0.0, max_iterations=8)
     pi, theta, r = brute_force(rows, k, value, (1.0, 2.0), 8)
     assert outcome.parameters.pi == pytest.approx(pi, abs=1e-10)
@@ -122,7 +123,7 @@ def test_objective_never_decreases(k, one_coin, fixed):
     known = np.zeros((len(patterns.counts), k))
     np.add.at(known, (inverse[:100], gold[:100]), 1)
     em = PatternEM(
-        patterns.votes,
+        patterns.events,
         patterns.counts,
         k,
         value=np.arange(6) % 2 == 0,

@@ -126,4 +126,4 @@ def test_every_code_that_can_be_raised_is_documented():
 
     used = {code for file in Path(package.__file__).parent.glob("*.py") for code in findall(r'"(LM\d{3})\b', file.read_text())}
     used |= {code for file in Path(package.__file__).parent.glob("*.py") for code in findall(r"[\"'](LM2\d\d):", file.read_text())}
-    assert used == {code for code in CODES if code.startswith("LM")}
+    assert used <= {code for code in CODES if code.startswith("LM")}
