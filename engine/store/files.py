@@ -15,21 +15,22 @@ READERS = {".parquet": "read_parquet", ".csv": "read_csv", ".tsv": "read_csv", "
 
 def read_table(path: str) -> pa.Table:
     """A file as an Arrow table. Raises ConfigError CFG123."""
-    return as_table(_relation(duckdb.connect(":memory:"), path))
+    return as_table(_rows(duckdb.connect(":memory:"), path))
 
 
 def read_batches(path: str) -> pa.RecordBatchReader:
     """A file as Arrow batches. Raises ConfigError CFG123."""
-    return as_reader(_relation(duckdb.connect(":memory:"), path), 65_536)
+    return as_reader(_rows(duckdb.connect(":memory:"), path), 65_536)
 
 
-def _relation(connection: duckdb.DuckDBPyConnection, path: str) -> duckdb.DuckDBPyRelation:
+def _rows(connection: duckdb.DuckDBPyConnection, path: str) -> duckdb.DuckDBPyConnection:
+    """The rows of a file, not yet fetched. By `execute`: a relation with parameters is materialised before the first row comes."""
     reader = READERS.get(Path(path).suffix.lower())
     if reader is None or not Path(path).is_file():
         what = "does not exist" if reader else f"is none of {', '.join(READERS)}"
         raise ConfigError("CFG123", f"{path} {what}", hint="name a Parquet, CSV or JSON file")
     try:
-        return connection.sql(f"FROM {reader}($path)", params={"path": str(path)})
+        return connection.execute(f"FROM {reader}($path)", {"path": str(path)})
     except duckdb.Error as error:
         raise ConfigError("CFG123", f"{path} cannot be read: {str(error).splitlines()[0]}") from error
 
