@@ -44,7 +44,7 @@ def scored(project: Path, rows: int, folder: Path) -> tuple[int, float, float, f
     with duckdb.connect() as connection:
         connection.execute(f"COPY (FROM read_parquet('{folder}/warehouse/image_post/*.parquet') LIMIT {rows}) TO '{source}' (FORMAT PARQUET)")
     done = subprocess.run([sys.executable, "-c", SCORE, str(project), str(source), str(folder / "scores.parquet")], capture_output=True, text=True, check=True)
-    n, seconds, peak = done.stdout.split()
+    n, seconds, peak = done.stdout.split()[-3:]  # DuckDB may draw a progress bar before it
     return int(n), float(seconds), float(peak), source.stat().st_size / 1e6
 
 
