@@ -9,9 +9,11 @@ from typing import Callable, Iterable
 
 from . import __version__
 from .errors import ConfigError, Diagnostic, LFError, StoreError, did_you_mean
-from .features import answer_files, build_entities, build_gold, entity_changes, entity_layout, gold_fingerprint, relations, source_fingerprint
+from .features import (
+    answer_files, build_entities, build_gold, entity_changes, entity_layout, gold_fingerprint, relations, source_fingerprint, with_resources, write_catalogue,
+)  # fmt: skip
 from .labelling import Labelling, fit_labels
-from .lfs import LoadedLFs, lf_scope, load_lfs, register_row_functions, run_row_tests, show_entity
+from .lfs import LoadedLFs, lf_scope, load_lfs, load_resources, register_row_functions, run_row_tests, show_entity
 from .state import RunRecord, digest, fingerprint_of, recorded, remember
 from .store import Store, looking, publish, writing
 from .types import EntityLayout, Event, Listener, Project, Task, silent
@@ -74,7 +76,12 @@ def check(project: Project, task: Task, extra: Iterable = ()) -> LoadedLFs:
 
 def _loaded(store: Store, project: Project, task: Task, extra: Iterable) -> tuple[EntityLayout, LoadedLFs]:
     layout = entity_layout(store, project, task)
-    return layout, load_lfs(store, project, task, layout, lf_scope(store, task, layout, relations(store)), extra)
+    scope = lf_scope(store, task, layout, relations(store))
+    resources, problems = load_resources(store, project, layout, scope)
+    layout = with_resources(layout, resources)
+    loaded = load_lfs(store, project, task, layout, scope, extra)
+    loaded.diagnostics += problems
+    return layout, loaded
 
 
 def _selected(options: RunOptions, loaded: LoadedLFs) -> set[str] | None:
@@ -104,7 +111,9 @@ def plan(project: Project, task: Task, options: RunOptions = RunOptions()) -> Ru
         votes = plan_votes(store, task, loaded.lfs, _selected(options, loaded), options.full, coming, entity)
         result.evaluations = votes.evaluations
         result.steps.append(Step("votes", not votes.nothing_to_do, votes.reason))
-        upstream = any(step.done for step in result.steps)
+        remade = result.steps[0].done or result.steps[1].done
+        result.steps.append(Step("feature", True, REASONS["feature"]) if remade else fingerprints.step("feature"))
+        upstream = remade or not votes.nothing_to_do
         for output in ("vote_pattern", "label_model", "lf_summary"):
             result.steps.append(Step(output, True, REASONS[output]) if upstream else fingerprints.step(output))
             upstream = upstream or result.steps[-1].done
@@ -138,6 +147,11 @@ class Fingerprints:
     def _gold_label(self) -> list[str]:
         return [gold_fingerprint(self.store, self.project, self.task, self.layout), *self.task.classes, self.now("entity")]
 
+    def _feature(self) -> list[str]:
+        return [str(fingerprint_of(self.store, self.task.name, output)) for output in ("entity", "gold_label")] + [
+            repr((r.name, r.kind, r.feature_set, r.servable)) for r in self.layout.resources
+        ]
+
     def _vote_pattern(self) -> list[str]:
         return [str(fingerprint_of(self.store, self.task.name, output)) for output in BUILT_FROM["vote_pattern"]]
 
@@ -149,11 +163,12 @@ class Fingerprints:
         return [str(fingerprint_of(self.store, self.task.name, "label_model"))]
 
 
-BUILT_FROM = {"vote_pattern": ("votes", "gold_label"), "label_model": ("vote_pattern",), "lf_summary": ("label_model",)}
+BUILT_FROM = {"feature": ("entity", "gold_label"), "vote_pattern": ("votes", "gold_label"), "label_model": ("vote_pattern",), "lf_summary": ("label_model",)}
 
 REASONS = {
     "entity": "the source changed",
     "gold_label": "gold, classes or entities changed",
+    "feature": "entities, gold or features changed",
     "vote_pattern": "votes or gold changed",
     "label_model": "patterns or options changed",
     "lf_summary": "the label model changed",
@@ -192,6 +207,7 @@ class _Job:
         self._step("entity", lambda: build_entities(self.store, self.task, layout))
         self._step("gold_label", lambda: self._gold(layout))
         self._votes(layout, loaded)
+        self._step("feature", lambda: write_catalogue(self.store, self.task, layout))
         self._step("vote_pattern", lambda: build_patterns(self.store, self.task))
         self._step("label_model", self._label_model)
         self._step("lf_summary", lambda: build_statistics(self.store, self.task))

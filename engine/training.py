@@ -94,7 +94,10 @@ class _Trainer:
     def _features(self) -> tuple[FeatureSpec, list[Diagnostic]]:
         sample = self.store.arrow(f"SELECT * FROM {self.schema}.entity ORDER BY md5(CAST(entity_id AS VARCHAR)) LIMIT {SAMPLE_ROWS}")
         wanted = self.settings.get("features")
-        exclude = [c for c in sample.column_names if c in RESERVED_COLUMNS or (wanted is not None and c not in wanted)]
+        closed = {f for (f,) in self.store.rows("SELECT feature FROM gs.feature WHERE NOT servable")} if self.store.has_table("gs", "feature") else set()
+        if asked := sorted(closed & set(wanted or ())):
+            raise EndModelError("EM123", f"{asked[0]} is not servable: a deployed model cannot read it", hint="leave it out of features, or declare it servable: yes")
+        exclude = [c for c in sample.column_names if c in RESERVED_COLUMNS or c in closed or (wanted is not None and c not in wanted)]
         spec, skipped = infer_features(sample.schema, sample, kinds=self.settings.get("kinds"), exclude=exclude)
         return spec, [s.diagnostic for s in skipped]
 

@@ -111,17 +111,41 @@ class SourceLayout:
 
 
 @dataclass(frozen=True)
+class Resource:
+    """An organizational resource as a feature of entities.
+
+    kind         service, aggregate or rule
+    feature_set  the group it belongs to in ablations; None = none
+    servable     may a deployed model read it?
+    query        the SELECT as written: the key, and a column called like the feature
+    type         DuckDB type of that column
+    """
+
+    name: str
+    kind: str
+    feature_set: str | None
+    servable: bool
+    query: str
+    key: tuple[str, ...]
+    type: str
+    path: str
+    line: int
+
+
+@dataclass(frozen=True)
 class EntityLayout:
     """The columns of `entity` and where they come from; known before `entity` is built.
 
-    columns  column of `entity` -> DuckDB type
-    query    the SELECT over the warehouse that builds it
+    columns    column of `entity` -> DuckDB type
+    query      the SELECT over the warehouse that builds it
+    resources  features that are joined to the modalities' own columns
     """
 
     key_type: str
     columns: Mapping[str, str]
     sources: tuple[SourceLayout, ...]
     query: exp.Expression
+    resources: tuple[Resource, ...] = ()
 
 
 LFKind = Literal["predicate", "relation", "python"]

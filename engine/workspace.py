@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
@@ -20,6 +21,7 @@ from .types import GoldSource, Listener, Modality, Project, SplitRule, Task, sil
 if TYPE_CHECKING:
     import ibis
 
+    from .coding import Coding
     from .reviewing import Review
     from .training import Training
 
@@ -141,6 +143,24 @@ class Workspace:
         self._reader, self._scoring = None, False
         return trained
 
+    def affinity(self, *, listen: Listener = silent, **options: Any) -> Coding:
+        """Affinity coding: labels without LFs, from images, vectors, texts or rows.
+
+        options  those of `coding.CodingOptions` and `affinity.encoding.EncodingOptions`. Raises AffinityError.
+        """
+        from .coding import affinity, coding_options
+
+        found = affinity(self.project, self.task, coding_options(options), listen)
+        self._reader, self._scoring = None, False
+        return found
+
+    def clusters(self, name: str) -> pa.Table:
+        """The clusters of an affinity coding: cluster, label, size, the most typical entities."""
+        from .coding_map import cluster_sizes
+
+        with closing(reading(self.project)) as store:
+            return cluster_sizes(store, self.task, name)
+
     def review(self, strategy: str = "maxkl", annotator: str = "me", seed: int = 0) -> Review:
         """A session of questions to people; see `reviewing.Review`. Raises ConfigError CFG124."""
         from .reviewing import Review
@@ -201,6 +221,10 @@ class Workspace:
         training_set = self.table("training_set")
         return training_set.mutate(p=training_set.confidence)
 
+    def features(self) -> pa.Table:
+        """The feature catalogue: one row per feature and modality, declared features first."""
+        return self.store.file("feature_catalogue", "gs")
+
     def show(self, lf: str, *, wrong: bool = False, right: bool = False, conflicts: str | None = None, uncovered: bool = False, n: int = 10) -> pa.Table:
         """Entities an LF votes on (all, wrong or right by gold, in conflict with another), or that nobody covers; deterministic."""
         if uncovered:
@@ -239,6 +263,12 @@ class Workspace:
         target = Path(path)
         target.write_text(build_report(self.store, self.task, redact), encoding="utf-8")
         return target
+
+    def label_sql(self, dialect: str = "duckdb") -> str:
+        """The fitted label model as the body of a view that labels new rows in the warehouse; see `export_sql.label_sql`."""
+        from .export_sql import label_sql
+
+        return label_sql(self.project, self.task, dialect, self._declared.values())
 
     def close(self) -> None:
         """Close the reader and forget temporary files."""

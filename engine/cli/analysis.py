@@ -174,4 +174,19 @@ def _print_waterfall(rows: list[dict]) -> None:
     show_rows(["source", "vote", "evidence", "for (▇) or against (░) the label"], bars)
 
 
-VERBS = (summary, pairs, coverage, show_verb, explain)
+@click.command()
+@project_options
+@format_option
+def features(project: str, task: str | None, form: str) -> None:
+    """The catalogue of common features: where they exist, how they drift between modalities, what each is worth alone."""
+    from .console import show
+
+    with workspace(project, task) as ws:
+        rows = ws.features()
+        show(rows, form, "common features")
+        leaks = sorted({r["feature"] for r in rows.to_pylist() if r["leak"]})
+    if leaks and form == "table":
+        click.echo(f"may hold the label itself: {', '.join(leaks)}; look at how they are made")
+
+
+VERBS = (features, summary, pairs, coverage, show_verb, explain)

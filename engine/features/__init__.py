@@ -1,6 +1,7 @@
 """Entities and their common features."""
 
-from .entity import build_entities, entity_changes, entity_layout, relations, source_fingerprint, warehouse_columns
+from .catalogue import write_catalogue
+from .entity import build_entities, with_resources, entity_changes, entity_layout, relations, source_fingerprint, warehouse_columns
 from .gold import ANSWER_COLUMNS, answer_files, build_gold, gold_fingerprint
 
-__all__ = ["ANSWER_COLUMNS", "answer_files", "build_entities", "build_gold", "entity_changes", "entity_layout", "gold_fingerprint", "relations", "source_fingerprint", "warehouse_columns"]
+__all__ = ["ANSWER_COLUMNS", "answer_files", "build_entities", "build_gold", "entity_changes", "entity_layout", "gold_fingerprint", "relations", "source_fingerprint", "warehouse_columns", "with_resources", "write_catalogue"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Mapping
+from dataclasses import replace
+from typing import Mapping, Sequence
 
 from sqlglot import exp
 
-from ..errors import ConfigError, did_you_mean
+from ..errors import ConfigError, Location, did_you_mean
 from ..store import Store
-from ..types import RESERVED_COLUMNS, SPLITS, EntityLayout, Modality, Project, SourceLayout, SplitRule, Task
+from ..store.names import key_expression, quoted
+from ..types import RESERVED_COLUMNS, SPLITS, EntityLayout, Modality, Project, Resource, SourceLayout, SplitRule, Task
 from .columns import cast, column, composite_key, literal, type_name
 
 CHANGED_SHARE = 0.3
@@ -49,6 +51,26 @@ def entity_layout(store: Store, project: Project, task: Task) -> EntityLayout:
     )
     reserved = {"entity_id": key_type, "modality": "VARCHAR", "split": "VARCHAR", "event_time": "TIMESTAMP WITH TIME ZONE"}
     return EntityLayout(key_type, reserved | types, tuple(sources), query)
+
+
+def with_resources(layout: EntityLayout, resources: Sequence[Resource]) -> EntityLayout:
+    """The layout with one more column per feature: NULL where the feature's query has no row for an entity."""
+    if not resources:
+        return layout
+    query = exp.select("e.*", *(exp.column(r.name, table=f"f{i}", quoted=True) for i, r in enumerate(resources))).from_(layout.query.subquery("e"))
+    for i, resource in enumerate(resources):
+        values = exp.maybe_parse(resource_query(resource, layout.key_type), dialect="duckdb")
+        query = query.join(values.subquery(f"f{i}"), on=f'"f{i}".entity_id = e.entity_id', join_type="left", dialect="duckdb")
+    columns = {**layout.columns, **{r.name: r.type for r in resources}}
+    return replace(layout, columns=columns, query=query, resources=tuple(resources))
+
+
+def resource_query(resource: Resource, key_type: str) -> str:
+    """entity_id and the value of a feature, rows without a key left out; NaN counts as missing."""
+    name = quoted(resource.name)
+    value = f"CASE WHEN NOT isnan({name}) THEN {name} END" if resource.type in ("DOUBLE", "FLOAT") else name
+    key = f"CAST({key_expression(resource.key)} AS {key_type})"
+    return f"SELECT {key} AS entity_id, {value} AS {name} FROM ({resource.query}) AS f WHERE {key} IS NOT NULL"
 
 
 def _source(store: Store, modality: Modality, task: Task) -> SourceLayout:
@@ -163,6 +185,9 @@ def source_fingerprint(store: Store, layout: EntityLayout, task: Task) -> str:
         table = _table(source.schema, source.relation).sql("duckdb")
         n, content = store.rows(f"SELECT count(*), CAST(coalesce(sum(hash({', '.join(read)})), 0) AS VARCHAR) FROM {table}")[0]
         parts.append(f"{table}:{n}:{content}")
+    for resource in layout.resources:
+        content = store.rows(f"SELECT count(*), CAST(coalesce(sum(hash(entity_id, {quoted(resource.name)})), 0) AS VARCHAR) FROM ({resource_query(resource, layout.key_type)})")
+        parts.append(f"{resource.name}:{content}")
     return "|".join(parts)
 
 
@@ -175,6 +200,8 @@ def build_entities(store: Store, task: Task, layout: EntityLayout) -> int:
     schema = exp.to_identifier(task.name, quoted=True).sql("duckdb")
     with store.transaction():
         store.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        for resource in layout.resources:
+            _require_one_value(store, resource, layout)
         store.create(task.name, "entity_new", layout.query)
         _require_unique_keys(store, task, schema)
         _require_splits(store, task, schema)
@@ -208,6 +235,15 @@ def _changed_rows(store: Store, task: Task, new: str) -> str | None:
     )
     share = store.value(f"SELECT (SELECT count(*) FROM ({query})) > {CHANGED_SHARE} * (SELECT count(*) FROM {new})")
     return None if share else query
+
+
+def _require_one_value(store: Store, resource: Resource, layout: EntityLayout) -> None:
+    """Raise ConfigError FT105 for a feature with several rows for one entity."""
+    twice = store.rows(f"SELECT entity_id, count(*) FROM ({resource_query(resource, layout.key_type)}) GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 1")
+    if twice:
+        key, n = twice[0]
+        at = Location(resource.path, resource.line, source="")
+        raise ConfigError("FT105", f"feature {resource.name}: key {key} has {n} rows", location=at, hint="one row per entity: GROUP BY the key, list(...) for several values")
 
 
 def _require_unique_keys(store: Store, task: Task, schema: str) -> None:

@@ -66,10 +66,11 @@ class Statement:
         return self.at(max(self.text.find(self.name, after), 0), len(self.name))
 
 
-def read_statements(path: Path, shown: str) -> tuple[list[Statement], list[Diagnostic]]:
+def read_statements(path: Path, shown: str, header: re.Pattern[str] = HEADER) -> tuple[list[Statement], list[Diagnostic]]:
     """The statements of one file, and what is wrong with its headers (LF109, LF120, LF122; LF209 for unknown options).
 
-    shown  the path as people know it: relative to the project
+    shown   the path as people know it: relative to the project
+    header  what begins a statement
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -77,20 +78,20 @@ def read_statements(path: Path, shown: str) -> tuple[list[Statement], list[Diagn
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         return [], [Diagnostic("LF120", f"{shown} is not UTF-8: byte {error.start}", Location(shown, line, source=""), "save the file as UTF-8")]
     text = text.replace("\r\n", "\n")
-    starts = _header_offsets(text)
+    starts = _header_offsets(text, header)
     found: list[Statement] = []
     problems = _before_first_header(text, starts, shown)
     for start, end in zip(starts, [*starts[1:], len(text)]):
-        statement, wrong = _statement(text[start:end], shown, text[:start].count("\n") + 1)
+        statement, wrong = _statement(text[start:end], shown, text[:start].count("\n") + 1, header)
         problems += wrong
         if statement:
             found.append(statement)
     return found, problems
 
 
-def _header_offsets(text: str) -> list[int]:
+def _header_offsets(text: str, header: re.Pattern[str]) -> list[int]:
     """Offsets of header lines; a line that looks like one inside a string or block comment is not."""
-    lines = [m.start() for m in re.finditer(r"^.*$", text, re.MULTILINE) if HEADER.match(m.group())]
+    lines = [m.start() for m in re.finditer(r"^.*$", text, re.MULTILINE) if header.match(m.group())]
     try:
         tokens = DuckDB().tokenize(text)
     except TokenError:
@@ -124,8 +125,10 @@ def _before_first_header(text: str, starts: list[int], shown: str) -> list[Diagn
     return [Diagnostic("LF109", "a statement without a header", at, 'write above it: -- lf: my_name -> class')]
 
 
-def _statement(text: str, shown: str, first_line: int) -> tuple[Statement | None, list[Diagnostic]]:
+def _statement(text: str, shown: str, first_line: int, header: re.Pattern[str]) -> tuple[Statement | None, list[Diagnostic]]:
     text = text.rstrip() + "\n"
+    if header is not HEADER:
+        return Statement("", None, text, shown, first_line), []
     rest = HEADER.match(text)["rest"].strip()
     parts = ARROW.split(rest, maxsplit=1)
     name, label = parts[0].strip(), (parts[1].strip() if len(parts) == 2 else None)

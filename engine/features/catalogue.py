@@ -1,0 +1,133 @@
+"""The feature catalogue: what every common column of `entity` covers, how far its values drift between modalities, what it is worth."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pyarrow as pa
+
+from ..store import Store
+from ..store.names import quoted, table_name
+from ..types import RESERVED_COLUMNS, EntityLayout, Task
+
+SAMPLE = 100_000
+"""Entities judged, those with the smallest hash of the key."""
+
+NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "DECIMAL")
+LEAK = 0.99
+"""Average precision of a single feature from which it is likely to hold the label itself."""
+
+TOKENS = """
+SELECT DISTINCT entity_id, modality, split, unnest({tokens}) AS token FROM feature_sample
+"""
+QUALITY = """
+WITH token AS ({tokens}),
+total AS (SELECT modality, count(*) AS n FROM feature_sample GROUP BY modality),
+share AS (SELECT t.modality, t.token, count(*) / any_value(m.n) AS p, count(*) AS n FROM token AS t JOIN total AS m USING (modality) GROUP BY t.modality, t.token),
+other AS (
+    SELECT a.modality, s.token, sum(s.n) / any_value(o.n) AS q
+    FROM total AS a JOIN share AS s ON s.modality <> a.modality
+    JOIN (SELECT a.modality, sum(b.n) AS n FROM total AS a JOIN total AS b ON b.modality <> a.modality GROUP BY 1) AS o ON o.modality = a.modality
+    GROUP BY a.modality, s.token),
+apart AS (
+    SELECT coalesce(s.modality, o.modality) AS modality, 0.5 * sum(abs(coalesce(s.p, 0) - coalesce(o.q, 0))) AS drift
+    FROM share AS s FULL JOIN other AS o ON o.modality = s.modality AND o.token = s.token GROUP BY 1)
+SELECT m.modality, 1 - coalesce(any_value(s.p) FILTER (s.token = '<null>'), 0) AS coverage,
+       count(s.token) FILTER (s.token NOT IN ('<null>', '<none>')) AS distinct_values,
+       CASE WHEN (SELECT count(*) FROM total) > 1 THEN least(any_value(a.drift), 1) END AS drift
+FROM total AS m LEFT JOIN share AS s USING (modality) LEFT JOIN apart AS a USING (modality) GROUP BY m.modality ORDER BY 1
+"""
+ALONE = """
+WITH token AS ({tokens}),
+judged AS (SELECT s.entity_id, s.modality, g.label = $class AS y, s.split = 'train' AS learns FROM feature_sample AS s JOIN {gold} AS g USING (entity_id)),
+rate AS (SELECT t.token, (sum(y::INT) + (SELECT avg(y::INT) FROM judged WHERE learns)) / (count(*) + 1) AS p
+         FROM token AS t JOIN judged AS j USING (entity_id) WHERE j.learns GROUP BY t.token),
+scored AS (SELECT j.entity_id, j.modality, any_value(j.y) AS y, coalesce(max(r.p), (SELECT avg(y::INT) FROM judged WHERE learns)) AS score
+           FROM judged AS j JOIN token AS t USING (entity_id) LEFT JOIN rate AS r ON r.token = t.token WHERE NOT j.learns GROUP BY 1, 2),
+step AS (SELECT modality, score, sum(y::INT) AS tp, count(*) AS n FROM scored GROUP BY 1, 2),
+run AS (SELECT modality, tp, sum(tp) OVER w AS ctp, sum(n) OVER w AS cn FROM step WINDOW w AS (PARTITION BY modality ORDER BY score DESC))
+SELECT modality, sum(tp * ctp / cn) / nullif(sum(tp), 0) FROM run GROUP BY modality
+"""
+
+
+def write_catalogue(store: Store, task: Task, layout: EntityLayout) -> None:
+    """Replace `gs.feature` and `gs.feature_quality`: one row per common column, and per column and modality.
+
+    coverage        share of entities of the modality that have a value
+    distinct_values in the sample; tenths of the distribution for numbers
+    drift           total variation between this modality's values and those of the others, missing ones included, in [0, 1]
+    auprc_alone     average precision (step-wise) on entities outside train of the rate each value has among gold of train, mean over
+                    classes; two classes: the rarer one. NULL without gold in and outside train
+    leak            auprc_alone above LEAK: the feature may hold the label
+    Source: Suri et al. 2020, section 3.1; embeddings have coverage alone.
+    """
+    schema = quoted(task.name)
+    store.execute(f"CREATE OR REPLACE TEMP TABLE feature_sample AS SELECT * FROM {schema}.entity ORDER BY md5(CAST(entity_id AS VARCHAR)) LIMIT {SAMPLE}")
+    names = [n for n in layout.columns if n not in RESERVED_COLUMNS]
+    classes = _classes(store, task)
+    quality = [row for name in names for row in _quality(store, task, name, layout.columns[name], classes)]
+    store.create_from_arrow("gs", "feature", _registry(layout, names, quality))
+    kinds = {"feature": pa.string(), "modality": pa.string(), "coverage": pa.float64(), "distinct_values": pa.int64(), "drift": pa.float64(), "auprc_alone": pa.float64(), "leak": pa.bool_()}
+    store.create_from_arrow("gs", "feature_quality", pa.table({k: pa.array([row[k] for row in quality], t) for k, t in kinds.items()}))
+    store.execute("DROP TABLE feature_sample")
+
+
+def _classes(store: Store, task: Task) -> list[str]:
+    """The classes whose average precision counts: all, of two the rarer one; none without gold in and outside train."""
+    gold = store.rows(
+        f"SELECT g.label, count(*) FILTER (s.split = 'train'), count(*) FILTER (s.split <> 'train') FROM feature_sample AS s "
+        f"JOIN {table_name(task.name, 'gold_label')} AS g USING (entity_id) GROUP BY 1 ORDER BY count(*), 1"
+    )
+    usable = [label for label, train, other in gold if train and other]
+    return usable[:1] if len(task.classes) == 2 and len(usable) == 2 else usable if len(usable) > 2 else []
+
+
+def _quality(store: Store, task: Task, name: str, kind: str, classes: list[str]) -> list[dict]:
+    tokens = _tokens(name, kind)
+    if tokens is None:
+        found = store.rows(f"SELECT modality, count({quoted(name)}) / count(*), NULL, NULL FROM feature_sample GROUP BY 1 ORDER BY 1")
+        return [_row(name, *each, None) for each in found]
+    tokens = TOKENS.format(tokens=tokens)
+    alone: dict[str, list[float]] = {}
+    for label in classes:
+        for modality, value in store.rows(ALONE.format(tokens=tokens, gold=table_name(task.name, "gold_label")), {"class": label}):
+            if value is not None:
+                alone.setdefault(modality, []).append(value)
+    means = {modality: sum(values) / len(values) for modality, values in alone.items()}
+    return [_row(name, modality, *rest, means.get(modality)) for modality, *rest in store.rows(QUALITY.format(tokens=tokens))]
+
+
+def _row(name: str, modality: str, coverage: float, distinct: int | None, drift: float | None, alone: float | None) -> dict:
+    return {
+        "feature": name, "modality": modality, "coverage": coverage, "distinct_values": distinct, "drift": drift, "auprc_alone": alone,
+        "leak": alone is not None and alone > LEAK,
+    }  # fmt: skip
+
+
+def _tokens(name: str, kind: str) -> str | None:
+    """A list of what a value says, as SQL; None for vectors and structures."""
+    column = quoted(name)
+    if kind.endswith("]") and not kind.startswith("VARCHAR"):
+        return None
+    if kind.endswith("[]"):
+        return f"CASE WHEN {column} IS NULL THEN ['<null>'] WHEN len({column}) = 0 THEN ['<none>'] ELSE {column} END"
+    if kind.startswith(NUMBERS):
+        tenth = f"CAST(floor(10 * percent_rank() OVER (ORDER BY {column})) AS VARCHAR)"
+        return f"[CASE WHEN {column} IS NULL THEN '<null>' ELSE {tenth} END]"
+    return None if kind.startswith(("STRUCT", "MAP", "UNION", "BLOB")) else f"[coalesce(CAST({column} AS VARCHAR), '<null>')]"
+
+
+def _registry(layout: EntityLayout, names: list[str], quality: list[dict]) -> pa.Table:
+    declared = {r.name: r for r in layout.resources}
+    covered: dict[str, list[str]] = {}
+    for row in quality:
+        if row["coverage"]:
+            covered.setdefault(row["feature"], []).append(row["modality"])
+    rows = [declared.get(n) for n in names]
+    return pa.table({
+        "feature": pa.array(names, pa.string()), "kind": pa.array([r.kind if r else "column" for r in rows], pa.string()),
+        "feature_set": pa.array([r.feature_set if r else None for r in rows], pa.string()), "type": pa.array([layout.columns[n] for n in names], pa.string()),
+        "servable": pa.array([r.servable if r else True for r in rows], pa.bool_()),
+        "modalities": pa.array([covered.get(n, []) for n in names], pa.list_(pa.string())),
+        "fingerprint": pa.array([hashlib.sha256((r.query if r else n).encode()).hexdigest()[:16] for n, r in zip(names, rows)], pa.string()),
+    })  # fmt: skip
