@@ -7,6 +7,7 @@ import getpass
 import click
 
 from .analysis import marked
+from .console import cell
 from .options import project_options, workspace
 
 
@@ -40,7 +41,7 @@ def _asked(ws, question, number: int, n: int):
     click.echo(f"\n{click.style(f'{number} of at most {n}', bold=True)}   key {question.entity_id}")
     for name, value in question.entity.items():
         if value is not None and name not in ("entity_id", "split"):
-            shown = marked(value, [m for m in found if m.column == name]) if isinstance(value, str) else str(value)
+            shown = marked(value, [m for m in found if m.column == name]) if isinstance(value, str) else cell(name, value)
             click.echo(f"  {name}: {shown}")
     votes = ", ".join(f"{lf} says {symbol}" for lf, symbol in question.votes.items())
     best = max(question.p, key=question.p.__getitem__)

@@ -39,7 +39,7 @@ FROM total AS m LEFT JOIN share AS s USING (modality) LEFT JOIN apart AS a USING
 """
 ALONE = """
 WITH token AS ({tokens}),
-judged AS (SELECT s.entity_id, s.modality, g.label = $class AS y, s.split = 'train' AS learns FROM feature_sample AS s JOIN {gold} AS g USING (entity_id)),
+judged AS (SELECT s.entity_id, s.modality, g.label = $class AS y, s.split = 'train' AS learns FROM feature_sample AS s JOIN {gold} AS g USING (entity_id) WHERE s.split <> 'test'),
 rate AS (SELECT t.token, (sum(y::INT) + (SELECT avg(y::INT) FROM judged WHERE learns)) / (count(*) + 1) AS p
          FROM token AS t JOIN judged AS j USING (entity_id) WHERE j.learns GROUP BY t.token),
 scored AS (SELECT j.entity_id, j.modality, any_value(j.y) AS y, coalesce(max(r.p), (SELECT avg(y::INT) FROM judged WHERE learns)) AS score
@@ -56,8 +56,8 @@ def write_catalogue(store: Store, task: Task, layout: EntityLayout) -> None:
     coverage        share of entities of the modality that have a value
     distinct_values in the sample; tenths of the distribution for numbers
     drift           total variation between this modality's values and those of the others, missing ones included, in [0, 1]
-    auprc_alone     average precision (step-wise) on entities outside train of the rate each value has among gold of train, mean over
-                    classes; two classes: the rarer one. NULL without gold in and outside train
+    auprc_alone     average precision (step-wise) on dev of the rate each value has among gold of train, mean over classes; two
+                    classes: the rarer one. NULL without gold in both; the test split stays unseen
     leak            auprc_alone above LEAK: the feature may hold the label
     Source: Suri et al. 2020, section 3.1; embeddings have coverage alone.
     """
@@ -73,9 +73,9 @@ def write_catalogue(store: Store, task: Task, layout: EntityLayout) -> None:
 
 
 def _classes(store: Store, task: Task) -> list[str]:
-    """The classes whose average precision counts: all, of two the rarer one; none without gold in and outside train."""
+    """The classes whose average precision counts: all, of two the rarer one; none without gold in train and dev."""
     gold = store.rows(
-        f"SELECT g.label, count(*) FILTER (s.split = 'train'), count(*) FILTER (s.split <> 'train') FROM feature_sample AS s "
+        f"SELECT g.label, count(*) FILTER (s.split = 'train'), count(*) FILTER (s.split = 'dev') FROM feature_sample AS s "
         f"JOIN {table_name(task.name, 'gold_label')} AS g USING (entity_id) GROUP BY 1 ORDER BY count(*), 1"
     )
     usable = [label for label, train, other in gold if train and other]
