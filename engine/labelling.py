@@ -80,6 +80,11 @@ class FitInput:
         seen = self._patterns(self.matrix.votes[self.at], self.counts)
         return model.fit(seen, seed=seed, class_balance=settings.get("class_balance"), gold=self.gold[self.at], answers=self.answers[self.at])
 
+    def rule(self, model: LabelModel) -> dict[str, Any]:
+        """How scores become probabilities, and the probabilities of entities without votes: what evidence alone does not say."""
+        silent = self._patterns(np.full((1, len(self.matrix.lfs)), -1), np.ones(1, np.int64))
+        return {"rule": model.evidence().rule, "uncovered": dict(zip(self.task.classes, model.predict(silent)[0].tolist()))}
+
     def before(self, seed: int) -> LabelModel:
         """The same without any answer."""
         return replace(self, answers=np.zeros_like(self.answers)).fitted(seed)
@@ -103,7 +108,7 @@ def fit_labels(store: Store, task: Task, seed: int | None = None) -> Labelling:
         majority_disagreement(everywhere.hardened(), posterior), expected_accuracy(everywhere, posterior), tuple(model.warnings_),
     )  # fmt: skip
     with store.transaction():
-        _write_model(store, task, model, labelling, settings | {"seed": seed}, matrix.symbols)
+        _write_model(store, task, model, labelling, settings | {"seed": seed} | given.rule(model), matrix.symbols)
         _write_pattern_labels(store, task, matrix, posterior)
         _write_pattern_summary(store, task, matrix, posterior)
         _write_learned_accuracy(store, task, everywhere.hardened(), posterior)

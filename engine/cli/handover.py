@@ -83,6 +83,24 @@ def dbt(project: str, task: str | None, output: str) -> None:
     click.echo(f"next: cd {output} && dbt build")
 
 
+@export.command()
+@project_options
+@click.option("--dialect", type=click.Choice(SQL_DIALECTS), default="duckdb", show_default=True, help="Of the warehouse that runs it.")
+@click.option("-o", "--output", metavar="FILE", help="Where to (default: labels_<dialect>.sql).")
+def sql(project: str, task: str | None, dialect: str, output: str | None) -> None:
+    """The label model as one SELECT, the body of a view: new rows are labelled from the labeling functions alone, with no Python.
+
+    What the dialect would read in another way than DuckDB is refused, with its place.
+    """
+    from ..export_sql import write_label_sql
+
+    path = Path(output or f"labels_{dialect}.sql")
+    with workspace(project, task) as ws:
+        write_label_sql(path, ws.label_sql(dialect))
+    click.echo(f"label model of {ws.task.name} into {path}")
+    click.echo(f"next, in the warehouse: CREATE VIEW {ws.task.name}_labels AS, then the text of {path}")
+
+
 @click.command()
 @click.option("--codes", is_flag=True, help="List every error and warning code.")
 @click.option("--project", metavar="DIR", default=".", show_default="here", help="The project's folder.")

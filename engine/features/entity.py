@@ -230,8 +230,8 @@ def _changed_rows(store: Store, task: Task, new: str) -> str | None:
     if store.columns(f"FROM {schema}.entity") != store.columns(f"FROM {new}"):
         return None
     query = (
-        f"SELECT n.entity_id FROM {new} AS n LEFT JOIN {schema}.entity AS o USING (entity_id) "
-        f"WHERE hash(n) IS DISTINCT FROM hash(o) UNION ALL SELECT entity_id FROM {schema}.entity ANTI JOIN {new} AS n USING (entity_id)"
+        f'SELECT "new row".entity_id FROM {new} AS "new row" LEFT JOIN {schema}.entity AS "old row" USING (entity_id) '
+        f'WHERE hash("new row") IS DISTINCT FROM hash("old row") UNION ALL SELECT entity_id FROM {schema}.entity ANTI JOIN {new} AS "new row" USING (entity_id)'
     )
     share = store.value(f"SELECT (SELECT count(*) FROM ({query})) > {CHANGED_SHARE} * (SELECT count(*) FROM {new})")
     return None if share else query

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from support import GOLD, TICKETS, change, project, workspace, write
+from support import GOLD, TICKETS, change, project, published, workspace, write
 
 LFS = """-- lf: says_refund -> refund
 FROM ticket WHERE body ILIKE '%refund%';
@@ -285,3 +285,16 @@ def test_same_bits_for_any_number_of_threads_and_any_row_order(tmp_path, monkeyp
         states.append(state(folder))
     assert_same(states[1], states[0])
     assert_same(states[2], states[0])
+
+
+def test_columns_may_be_called_like_anything(tmp_path):
+    """n, o, e, f0, s: whatever short names our own queries use."""
+    sql = "CREATE TABLE ticket AS SELECT i AS ticket_id, 'refund ' || i AS body, i % 3 AS n, i % 4 AS o, i % 2 AS e, i AS f0, i AS s, i AS g, i AS v, i AS p, i AS c FROM range(60) AS t(i);"
+    config = '[project]\nname = "shop"\n[warehouse]\nfrom = "warehouse.duckdb"\n[modality.text]\nfrom = "ticket"\nkey = "ticket_id"\n[task.intent]\nclasses = ["refund", "other"]\n'
+    lfs = "-- lf: a -> refund\nFROM ticket WHERE n = 1;\n-- lf: b -> other\nFROM ticket WHERE o = 2;\n-- lf: c -> refund\nFROM ticket WHERE e = 1;\n"
+    feature = "-- feature: twice   kind: rule\nSELECT ticket_id, 2 * n AS twice FROM ticket;\n"
+    folder = project(tmp_path / "shop", lfs, sql=sql, config=config, files={"features/a.sql": feature})
+    workspace(folder).run()
+    change(folder, "UPDATE ticket SET n = 1 WHERE ticket_id = 0")
+    workspace(folder).run()
+    assert published(folder, "SELECT n_votes FROM intent.lf_summary WHERE lf = 'a'") == [(21,)]
