@@ -21,17 +21,17 @@ FLOORS = [
     {"errors"},
     {"types"},
     {"store"},
-    {"project", "features", "lfs", "votes", "label_models", "end_models", "report"},
+    {"project", "features", "lfs", "votes", "label_models", "end_models", "affinity", "report"},
     {"state", "evaluation", "explanation", "export_surface"},
-    {"pipeline", "labelling", "training", "export", "export_dbt", "doctor"},
+    {"pipeline", "labelling", "training", "coding", "coding_map", "coding_page", "coding_study", "export", "export_dbt", "export_sql", "doctor"},
     {"reviewing"},
     {"workspace"},
     {"cli"},
 ]
 """From the cellar up; a room imports from floors below its own, never sideways between rooms and never upward."""
 TOP = {"": 99, "__main__": 99}
-NEIGHBOURS = {("pipeline", "labelling")}
-"""The main job fits labels as one of its steps."""
+NEIGHBOURS = {("pipeline", "labelling"), ("coding", "coding_map"), ("coding_page", "coding_map"), ("coding_page", "coding"), ("coding_study", "coding")}
+"""The main job fits labels as one of its steps; a coding is named, and shown with its names."""
 
 
 def room(path: Path) -> str:
@@ -105,7 +105,7 @@ def test_public_names_exist():
         groundswell.nothing_like_this  # noqa: B018
 
 
-CODE = re.compile(r"\b(?:CFG|LF|ST|LM|EM|FT)[12]\d\d\b")
+CODE = re.compile(r"\b(?:CFG|LF|ST|LM|EM|FT|AF)[12]\d\d\b")
 
 
 def codes_used() -> set[str]:

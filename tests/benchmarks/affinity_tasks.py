@@ -72,7 +72,7 @@ def labelled_images(name: str, classes: tuple[str, ...], per_class: int | None =
     return LabelledImages(name, classes, list(zip(paths, pc.cast(rows["image"], "binary").to_pylist())), np.array([classes.index(v) for v in label[at]]))
 
 
-def evidence_of(task: LabelledImages, folder: Path, k: int = 5, layers: tuple[str, ...] = LAYERS, grid: int | None = 7) -> Evidence:
+def evidence_of(task: LabelledImages, folder: Path, k: int = 5, layers: tuple[str, ...] = LAYERS, grid: int | None = None) -> Evidence:
     """Affinities of a task's images to their own prototypes, layer after layer, and pooled features of the first layer."""
     cache = MapCache(folder, squeezenet(layers))
     hashes = cache.fill(task.images, Oddities())
