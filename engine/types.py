@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 RESERVED_COLUMNS = ("entity_id", "modality", "split", "event_time")
 """Columns of `entity` that groundswell writes; a source column of that name is carried as `<name>_`."""
 
+RESOURCES = ("affinity_label",)
+"""Relations of a task that other verbs build and LFs may read: entity_id, label and p."""
+
 SPLITS = ("train", "dev", "test")
 
 

@@ -154,6 +154,15 @@ class Workspace:
         self._reader, self._scoring = None, False
         return found
 
+    def affinity_study(self, seeds: Sequence[int] = (0, 1, 2), *, listen: Listener = silent, **options: Any) -> pa.Table:
+        """The table of the affinity paper for this task: rules and affinities, each with either kind of model; see `coding_study`."""
+        from .coding import coding_options
+        from .coding_study import affinity_study
+
+        rows = affinity_study(self.project, self.task, coding_options(options), seeds, listen)
+        self._reader, self._scoring = None, False
+        return pa.Table.from_pylist(rows)
+
     def clusters(self, name: str) -> pa.Table:
         """The clusters of an affinity coding: cluster, label, size, the most typical entities."""
         from .coding_map import cluster_sizes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Callable
 
 import click
 
@@ -12,21 +13,33 @@ from .console import Progress, complain, show
 from .options import format_option, log_option, project_options, workspace
 
 
+CODING_OPTIONS = (
+    click.option("--images", metavar="COLUMN_OR_FOLDER", help="A column of image bytes or paths, or a folder of files named like the keys (default: the only BLOB column)."),
+    click.option("--vectors", metavar="COLUMN", help="An embedding column instead of images: FLOAT[], or FLOAT[][] for several vectors a row."),
+    click.option("--text", metavar="COLUMN", help="A text column instead of images: a vector per sentence."),
+    click.option("--rows", is_flag=True, help="Numbers and categories of the rows instead of images."),
+    click.option("--network", default="vgg16", show_default=True, metavar="NAME", help="A torchvision network."),
+    click.option("--layer", "layers", multiple=True, metavar="NAME", help="A layer whose filter maps are read; may be repeated (default: the last with a spatial map)."),
+    click.option("--weights", default="DEFAULT", show_default=True, metavar="FILE", help="DEFAULT downloads them; a .npz, .pt or .pth file; none: random."),
+    click.option("--input", "convention", type=click.Choice(("torchvision", "caffe")), default="torchvision", show_default=True, help="How the network was trained to read pixels."),
+    click.option("--size", type=click.IntRange(8), help="Side in pixels to which images are squeezed (default: 224, or 227 with caffe)."),
+    click.option("--function", default="cosine", show_default=True, metavar="NAME", help="The affinity function: cosine or gaussian."),
+    click.option("--most-prototypes", type=click.IntRange(1), default=5000, show_default=True, help="A sample of prototypes where there are more."),
+)
+
+
+def coding_options(function: Callable) -> Callable:
+    """What is encoded, and how: the options of every verb that codes."""
+    for option in reversed(CODING_OPTIONS):
+        function = option(function)
+    return function
+
+
 @click.group(invoke_without_command=True)
 @project_options
 @format_option
 @log_option
-@click.option("--images", metavar="COLUMN_OR_FOLDER", help="A column of image bytes or paths, or a folder of files named like the keys (default: the only BLOB column).")
-@click.option("--vectors", metavar="COLUMN", help="An embedding column instead of images: FLOAT[], or FLOAT[][] for several vectors a row.")
-@click.option("--text", metavar="COLUMN", help="A text column instead of images: a vector per sentence.")
-@click.option("--rows", is_flag=True, help="Numbers and categories of the rows instead of images.")
-@click.option("--network", default="vgg16", show_default=True, metavar="NAME", help="A torchvision network.")
-@click.option("--layer", "layers", multiple=True, metavar="NAME", help="A layer whose filter maps are read; may be repeated (default: the last with a spatial map).")
-@click.option("--weights", default="DEFAULT", show_default=True, metavar="FILE", help="DEFAULT downloads them; a .npz, .pt or .pth file; none: random.")
-@click.option("--input", "convention", type=click.Choice(("torchvision", "caffe")), default="torchvision", show_default=True, help="How the network was trained to read pixels.")
-@click.option("--size", type=click.IntRange(8), help="Side in pixels to which images are squeezed (default: 224, or 227 with caffe).")
-@click.option("--function", default="cosine", show_default=True, metavar="NAME", help="The affinity function: cosine or gaussian.")
-@click.option("--most-prototypes", type=click.IntRange(1), default=5000, show_default=True, help="A sample of prototypes where there are more.")
+@coding_options
 @click.option("--method", default="spectral", show_default=True, metavar="NAME", help="Class inference: spectral, em, hierarchical, kmeans, coclustering; propagation needs gold labels.")
 @click.option("--restarts", type=click.IntRange(1), default=3, show_default=True, help="Seeds that are compared.")
 @click.option("--seed", default=0, show_default=True)
@@ -40,14 +53,15 @@ def affinity(context, project, task, form, log, **given) -> None:
         return
     with workspace(project, task) as ws:
         with Progress(form, log) as progress:
-            coding = ws.affinity(**_options(given), listen=progress)
+            coding = ws.affinity(**given_options(given), listen=progress)
         show(ws.clusters(coding.name), form)
         if form == "table":
             complain(coding.diagnostics)
             _summary(ws, coding)
 
 
-def _options(given: dict) -> dict:
+def given_options(given: dict) -> dict:
+    """The options as the engine takes them: no weights where "none" is said."""
     given["weights"] = None if given["weights"] == "none" else given["weights"]
     return given
 

@@ -38,6 +38,12 @@ def hide_gold(store: Store, scope: Scope) -> None:
     store.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * EXCLUDE ({column}) FROM {source}")
 
 
+def show_resources(store: Store, scope: Scope, schema: str) -> None:
+    """Let LFs say the names of the task's resources."""
+    for name in sorted(scope.resources):
+        store.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS FROM store.{exp.table_(name, db=schema, quoted=True).sql('duckdb')}")
+
+
 def require_syntax(store: Store, statement: Statement) -> None:
     """Raise LFProblem LF101 where DuckDB's own parser stops, LF103 for a statement that is no SELECT."""
     try:

@@ -47,6 +47,8 @@ class Scope:
     gold: GoldRelation | None = None
     reads_gold: frozenset[tuple[str, str]] = frozenset()
     """Views and macros of the warehouse that hand gold labels on: (schema, name) in lower case."""
+    resources: frozenset[str] = frozenset()
+    """Relations of the task that LFs may read beside `entity`, e.g. affinity_label."""
 
     def resolve(self, table: exp.Table) -> tuple[str, str] | None:
         """(schema, name) of a table as the warehouse spells it; schema "" for `entity`; None when unknown."""
@@ -58,6 +60,8 @@ class Scope:
         if catalog not in ("", "warehouse"):
             return None
         found = self.relations.get((schema or "main", name))
+        if found is None and not schema and name in self.resources:
+            return "", name
         if found is None and not schema and self.gold and name == self.gold.name.casefold():
             return self.gold.schema, self.gold.name
         return found

@@ -12,8 +12,8 @@ from sqlglot import exp
 
 from ..errors import Diagnostic
 from ..store import Store
-from ..types import EntityLayout, LabelingFunction, Project, Task
-from .bind import bind_text, hide_gold, key_columns, require_syntax, show_entity
+from ..types import RESOURCES, EntityLayout, LabelingFunction, Project, Task
+from .bind import bind_text, hide_gold, key_columns, require_syntax, show_entity, show_resources
 from .gold import hand_gold_on
 from .guard import GoldRelation, Scope, place, refusals
 from .header import Statement, name_problem, read_statements
@@ -58,7 +58,8 @@ def lf_scope(store: Store, task: Task, layout: EntityLayout, relations) -> Scope
         stability[kind] = frozenset(n.casefold() for n in names)
     gold = _gold_relation(task, layout, relations)
     sources = {(s.schema, s.relation) for s in layout.sources}
-    return Scope(relations, stability["VOLATILE"], stability["CONSISTENT_WITHIN_QUERY"], gold, hand_gold_on(store, gold) - _folded(sources))
+    resources = frozenset(r for r in RESOURCES if store.has_table(task.name, r) and ("main", r) not in relations)
+    return Scope(relations, stability["VOLATILE"], stability["CONSISTENT_WITHIN_QUERY"], gold, hand_gold_on(store, gold) - _folded(sources), resources)
 
 
 def _folded(names) -> frozenset[tuple[str, str]]:
@@ -88,6 +89,7 @@ class Loader:
         """Everything in lfs/ and what was declared in Python."""
         show_entity(self.store, self.layout, None)
         hide_gold(self.store, self.scope)
+        show_resources(self.store, self.scope, self.task.name)
         for path in lf_files(self.project, self.task):
             shown = str(path.relative_to(self.project.root))
             if path.suffix == ".py":

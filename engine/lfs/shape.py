@@ -76,6 +76,8 @@ def _row_source(tree: exp.Expression, layout: EntityLayout, scope: Scope) -> Sou
     if any(isinstance(node, (exp.Query, exp.Window, exp.AggFunc, exp.Unnest, exp.Explode, exp.Lambda)) for node in inner):
         return None
     schema, name = scope.resolve(table)
+    if not schema and name != "entity":
+        return None  # a resource: rows of its own
     source = next((s for s in layout.sources if (s.schema, s.relation) == (schema, name)), None) if schema else "entity"
     return source if source is not None and _hands_through(tree, source) else None
 

@@ -9,7 +9,7 @@ from typing import Sequence
 from ..errors import Diagnostic
 from ..store import Store
 from ..store.names import quoted, table_name
-from ..types import LabelingFunction, Task
+from ..types import RESOURCES, LabelingFunction, Task
 from .slots import Slot, stored_slots
 
 NEW, CHANGED, DATA, CLOCK, ASKED, ROWS, UNCHANGED = (
@@ -67,7 +67,7 @@ def content_hash(store: Store, lf: LabelingFunction, entity: str, cache: dict[tu
     for relation in lf.reads:
         wanted = frozenset(c for r, c in lf.columns if r == relation)
         if (relation, wanted) not in cache:
-            table = entity if relation == "entity" else _in_warehouse(relation)
+            table = entity if relation == "entity" else f"temp.{relation}" if relation in RESOURCES else _in_warehouse(relation)
             names = [c for c in store.columns(f"FROM {table}") if "*" in wanted or c.casefold() in wanted]
             hashed = f"sum(hash({', '.join(quoted(n) for n in names)}))" if names else "0"
             n, content = store.rows(f"SELECT count(*), CAST({hashed} AS VARCHAR) FROM {table}")[0]

@@ -10,7 +10,7 @@ from groundswell.affinity.calibration import wilson
 from groundswell.affinity.votes import affinity_votes, vote_evidence
 from groundswell.coding import coding_options
 from groundswell.coding_study import affinity_study, judged_arms, label_model_labels, study_arms
-from tests.support import published, write
+from tests.support import published, rows_of, verb, write
 
 from .test_affinity_clustering import bagged
 from .test_affinity_tables import birds_project, blobs
@@ -66,3 +66,37 @@ def test_the_study_of_a_project_is_a_table(tmp_path):
     stored = published(tmp_path, "SELECT arm, value FROM bird.study WHERE study = 'affinity' ORDER BY arm")
     assert stored == sorted((r["arm"], r["value"]) for r in rows) and len(stored) == 7
     assert dict(stored)["LF+PGM"] == 1 and dict(stored)["default"] == 1
+
+
+def test_the_verb_prints_the_table(tmp_path):
+    gold = "SELECT id, CASE WHEN id <= 30 THEN 'Green_Jay' ELSE 'Whip_Poor_Will' END AS label FROM range(1, 61) AS t(id)"
+    ws = birds_project(tmp_path, photo=blobs(), gold=gold)
+    write(tmp_path, {"lfs/rules.sql": "-- lf: bright -> Green_Jay\nFROM photo WHERE a > 0;\n\n-- lf: dark -> Whip_Poor_Will\nFROM photo WHERE a < 0;\n\n-- lf: flat -> Green_Jay\nFROM photo WHERE b < 1;\n"})
+    ws.run()
+    answer = verb(tmp_path, "study", "affinity", "--vectors", "v", "--seeds", "1", "--format", "json")
+    assert answer.code == 0, answer.err
+    found = {row["arm"]: row["value"] for row in rows_of(answer.out)}
+    assert found == dict(published(tmp_path, "SELECT arm, value FROM bird.study WHERE study = 'affinity'")) and {"LF+PGM", "LF+EM", "default"} <= set(found)
+
+
+def test_clusters_are_a_labeling_function_like_any_other(tmp_path):
+    """`affinity_label` gives probabilities: a soft vote beside the rules, up to date after every coding."""
+    gold = "SELECT id, CASE WHEN id <= 30 THEN 'Green_Jay' ELSE 'Whip_Poor_Will' END AS label FROM range(1, 61) AS t(id)"
+    ws = birds_project(tmp_path, photo=blobs(), gold=gold)
+    rules = "-- lf: bright -> Green_Jay\nFROM photo WHERE a > 0;\n\n-- lf: dark -> Whip_Poor_Will\nFROM photo WHERE a < 0;\n\n"
+    write(tmp_path, {"lfs/rules.sql": rules})
+    ws.run()
+    ws.affinity(vectors="v")
+    write(tmp_path, {"lfs/rules.sql": rules + "-- lf: clusters\nSELECT entity_id, label, p FROM affinity_label;\n"})
+    result = ws.run()
+    assert {e.lf.name: e.reason for e in result.evaluations} == {"bright": "unchanged", "clusters": "new", "dark": "unchanged"}
+    n, least = published(tmp_path, "SELECT count(DISTINCT entity_id), min(p) FROM bird.soft_vote WHERE lf = 'clusters'")[0]
+    assert n == 60 and 0 <= least <= 0.5
+    assert published(tmp_path, "SELECT coverage FROM bird.lf_summary WHERE lf = 'clusters'") == [(1.0,)]
+    assert not any(step.done for step in ws.run().steps)
+
+
+def test_without_a_coding_there_is_nothing_to_read(tmp_path):
+    ws = birds_project(tmp_path, photo=blobs())
+    write(tmp_path, {"lfs/rules.sql": "-- lf: clusters\nSELECT entity_id, label, p FROM affinity_label;\n"})
+    assert [d.code for d in ws.check().errors] == ["LF105"]
