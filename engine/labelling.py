@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from .errors import ConfigError, did_you_mean
 from .label_models import (
-    LabelModel, VotePatterns, answer_divergence, expected_accuracy, hard_labels, label_model, learned_accuracy, majority_disagreement,
+    LabelModel, Verdict, VotePatterns, answer_divergence, expected_accuracy, hard_labels, label_model, learned_accuracy, majority_disagreement, verdict,
 )  # fmt: skip
 from .store import Store
 from .store.names import quoted
@@ -45,6 +45,7 @@ class Labelling:
     majority_disagreement: float
     expected_accuracy: float
     warnings: tuple[str, ...]
+    verdict: Verdict
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def fit_labels(store: Store, task: Task, seed: int | None = None) -> Labelling:
     labelling = Labelling(
         settings["method"], model.chosen_, model.reason_,
         majority_disagreement(everywhere.hardened(), posterior), expected_accuracy(everywhere, posterior), tuple(model.warnings_),
+        verdict(everywhere, posterior, known_labels(store, task, matrix, "dev")),
     )  # fmt: skip
     with store.transaction():
         _write_model(store, task, model, labelling, settings | {"seed": seed} | given.rule(model), matrix.symbols)
@@ -133,14 +135,15 @@ def fit_input(store: Store, task: Task) -> FitInput:
 
 
 def known_labels(store: Store, task: Task, matrix: PatternMatrix, source: str) -> np.ndarray:
-    """float (P, K): entities of the train split with a human label, from the "warehouse" or from "answers", per pattern and class."""
+    """float (P, K): entities with a human label per pattern and class: of train, from the "warehouse" or from "answers"; or of "dev"."""
     known = np.zeros((len(matrix.pattern_ids), len(task.classes)))
     schema = quoted(task.name)
-    warehouse = (
+    rows = "e.split = 'dev'" if source == "dev" else "g.source = 'warehouse' AND e.split = 'train'"
+    told = (
         f"SELECT e.pattern_id, g.label, count(*) AS n FROM {schema}.gold_label AS g JOIN {schema}.entity_vote AS e USING (entity_id) "
-        "WHERE g.source = 'warehouse' AND e.split = 'train' GROUP BY ALL"
+        f"WHERE {rows} GROUP BY ALL"
     )
-    found = f"{schema}.pattern_answer" if source == "answers" else f"({warehouse})"
+    found = f"{schema}.pattern_answer" if source == "answers" else f"({told})"
     for pattern, position, n in store.rows(f"SELECT f.pattern_id, c.position, f.n FROM {found} AS f JOIN {schema}.class AS c USING (label)"):
         known[pattern, position] = n
     return known
@@ -166,7 +169,9 @@ def _write_model(
     store.connection.execute(MODEL_TABLES.format(schema=quoted(task.name)))
     model_id = store.value(f"SELECT coalesce(max(model_id), 0) + 1 FROM {quoted(task.name)}.label_model")
     store.execute(f"UPDATE {quoted(task.name)}.label_model SET is_current = false WHERE is_current")
-    options = {k: v for k, v in settings.items() if k not in ("method", "seed")} | {"chosen": labelling.chosen, "reason": labelling.reason}
+    options = {k: v for k, v in settings.items() if k not in ("method", "seed")} | {
+        "chosen": labelling.chosen, "reason": labelling.reason, "verdict": labelling.verdict.words,
+    }  # fmt: skip
     store.execute(
         f"INSERT INTO {quoted(task.name)}.label_model VALUES ($model_id, $method, $options, $seed, $n_iterations, $converged, $objective, "
         "$majority_disagreement, $expected_accuracy, $warnings, true, $created_at)",

@@ -28,14 +28,14 @@ def summary(project: str, task: str | None, form: str, sort: str) -> None:
 
 def label_model_line(ws) -> None:
     """The current label model in a line, with its warnings."""
-    found = ws.store.rows(f'SELECT method, options->>\'chosen\', majority_disagreement, expected_accuracy, warnings FROM "{ws.task.name}".label_model WHERE is_current')
+    found = ws.store.rows(f'SELECT method, options->>\'chosen\', majority_disagreement, expected_accuracy, options->>\'verdict\', warnings FROM "{ws.task.name}".label_model WHERE is_current')
     if found:
-        method, chosen, disagreement, accuracy, warnings = found[0]
+        method, chosen, disagreement, accuracy, verdict, warnings = found[0]
         name = method if chosen in (None, method) else f"{method} ({chosen})"
         parts = [f"label model {name}"]
         parts += [f"differs from majority vote on {disagreement:.1%} of covered rows"] if disagreement is not None else []
         parts += [f"expects to be right on {accuracy:.1%}"] if accuracy is not None else []
-        click.echo("; ".join(parts) + "".join(f"\n  warning {w}" for w in warnings or ()))
+        click.echo("; ".join(parts) + (f"\n  {verdict}" if verdict else "") + "".join(f"\n  warning {w}" for w in warnings or ()))
 
 
 @click.command()

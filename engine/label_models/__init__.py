@@ -12,11 +12,13 @@ from groundswell.label_models.statistics import (
     majority_disagreement,
     majority_posterior,
 )
+from groundswell.label_models.verdict import Verdict, verdict
 
 __all__ = [
     "Evidence",
     "Fit",
     "LabelModel",
+    "Verdict",
     "VotePatterns",
     "answer_divergence",
     "expected_accuracy",
@@ -28,4 +30,5 @@ __all__ = [
     "majority_disagreement",
     "majority_posterior",
     "register",
+    "verdict",
 ]
