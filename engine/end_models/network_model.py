@@ -61,8 +61,8 @@ class NetworkModel(EncodedModel):
         """
         self.prepare(batches, spec, classes, seed=seed, hashing=checkpoint is not None)
         budget = Budget(self.training.cache_bytes)
-        source = EncodedSource(batches, self.encoder_, len(self.classes), budget)
-        dev_source = EncodedSource(dev, self.encoder_, len(self.classes), budget) if dev else None
+        source = EncodedSource(batches, self.encoder_, len(self.classes), budget, self.training.spool_bytes)
+        dev_source = EncodedSource(dev, self.encoder_, len(self.classes), budget, self.training.spool_bytes) if dev else None
         kept = Checkpoint(Path(checkpoint), self.identity(seed)) if checkpoint is not None else None
         descent = Descent(self.training_step, self.training, self.device_, seed, on_event or (lambda event: None), kept)
         self.history_ = descent.run(source, dev_source)

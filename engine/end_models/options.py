@@ -37,11 +37,14 @@ class TrainingOptions:
     shuffle_rows: int = 65_536
     """Rows are shuffled inside buffers of this many rows: order the source by a hash if it is sorted by class or time."""
     cache_bytes: int = 512 * 2**20
-    """Encoded rows kept in memory; what exceeds it is read and encoded again every epoch."""
+    """Encoded rows kept in memory."""
+    spool_bytes: int = 32 * 2**30
+    """Encoded rows beyond cache_bytes that are kept in a temporary file, at most half of the free space there; what exceeds both is
+    read and encoded again every epoch."""
 
     def check(self) -> None:
         """None. Raises EndModelError EM107 naming the first option out of range."""
-        limits = {"max_epochs": 1, "batch_size": 1, "patience": 1, "shuffle_rows": 1, "cache_bytes": 0, "weight_decay": 0, "tolerance": 0}
+        limits = {"max_epochs": 1, "batch_size": 1, "patience": 1, "shuffle_rows": 1, "cache_bytes": 0, "spool_bytes": 0, "weight_decay": 0, "tolerance": 0}
         for name, low in limits.items():
             if not getattr(self, name) >= low:
                 raise EndModelError("EM107", f"{name} = {getattr(self, name)} is below {low}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Iterator
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from ..errors import EndModelError
 from .batches import BLOCK_ROWS, Batches, blocks, row_weights, soft_labels
 from .encode import EncodedRows, Encoder, stacked
+from .spool import Spool
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,13 @@ class Budget:
 
 
 class EncodedSource:
-    """Encoded blocks of a re-iterable source. The first blocks stay in memory while the budget lasts, the others are read and
-    encoded again on every pass; the rows and their order are the same either way."""
+    """Encoded blocks of a re-iterable source. The first blocks stay in memory while the budget lasts, the next ones in a temporary
+    file, the others are read and encoded again on every pass; the rows and their order are the same either way."""
 
-    def __init__(self, batches: Batches, encoder: Encoder, n_classes: int, budget: Budget):
+    def __init__(self, batches: Batches, encoder: Encoder, n_classes: int, budget: Budget, spool_bytes: int = 0):
         self._batches, self._encoder, self._k, self._budget = batches, encoder, n_classes, budget
         self._cache: list[EncodedRows] = []
+        self._spool = Spool(spool_bytes)
         self._complete = False
         self.rows: int | None = None
 
@@ -80,23 +83,37 @@ class EncodedSource:
         """One pass. Raises EndModelError EM111 if the source gives another number of rows than in the pass before."""
         if self._complete:
             yield from self._cache
-            return
-        yield from self._stream()
+            yield from self._spool
+        elif self.rows is None:
+            yield from self._first_pass()
+        else:
+            yield from self._again()
 
-    def _stream(self) -> Iterator[EncodedRows]:
-        first_pass, full, n = self.rows is None, False, 0
-        for i, batch in enumerate(blocks(self._batches)):
-            n += batch.num_rows
-            if i < len(self._cache) and not first_pass:
-                yield self._cache[i]
-                continue
+    def _first_pass(self) -> Iterator[EncodedRows]:
+        places = [self._in_memory, self._spool.append]  # a place that was full once is not asked again: blocks stay in order
+        n = 0
+        for batch in blocks(self._batches):
             encoded = self.encode(batch)
-            full = full or not (first_pass and self._budget.take(encoded.nbytes))
-            if not full:
-                self._cache.append(encoded)
+            n += batch.num_rows
+            while places and not places[0](encoded):
+                places.pop(0)
             yield encoded
         self._same_rows(n)
-        self._complete = first_pass and not full
+        self._complete = bool(places)
+
+    def _in_memory(self, encoded: EncodedRows) -> bool:
+        if not self._budget.take(encoded.nbytes):
+            return False
+        self._cache.append(encoded)
+        return True
+
+    def _again(self) -> Iterator[EncodedRows]:
+        """What is kept, then the rest of the source, encoded once more."""
+        kept, n = chain(self._cache, self._spool), 0
+        for i, batch in enumerate(blocks(self._batches)):
+            n += batch.num_rows
+            yield next(kept) if i < len(self._cache) + len(self._spool) else self.encode(batch)
+        self._same_rows(n)
 
     def _same_rows(self, n: int) -> None:
         if self.rows is not None and self.rows != n:

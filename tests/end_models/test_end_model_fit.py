@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from groundswell.end_models.spool import Spool
 from groundswell.end_models import Feature, FeatureSpec, end_model, training_data
 from groundswell.end_models.batches import blocks
 from groundswell.end_models.columns import EncoderOptions
@@ -84,7 +85,8 @@ def test_same_bits_for_any_source_batch_size_cache_and_run(mixed, small, monkeyp
 
     model = fit()
     assert same_bits(model, fit()) and same_bits(model, fit(rows=7))
-    assert same_bits(model, fit(cache_bytes=0)) and same_bits(model, fit(cache_bytes=150_000))
+    for cache, spool in ((0, 2**30), (150_000, 2**30), (150_000, 150_000), (0, 150_000), (150_000, 0), (0, 0)):
+        assert same_bits(model, fit(cache_bytes=cache, spool_bytes=spool)), (cache, spool)
     assert not same_bits(model, fit(learning_rate=0.02))
     assert model.history_ == fit(cache_bytes=0).history_
 
@@ -299,10 +301,25 @@ def test_other_errors(mixed, small):
     assert e.value.code == "EM114"
 
 
+def test_rows_come_back_from_disk_as_they_were_and_only_so_many(mixed):
+    encoder = Encoder(mixed.spec, EncoderOptions(text_buckets=64))
+    encoder.observe(mixed.batch(table := mixed.table(400)))
+    encoder.freeze()
+    parts = [encoder.encode(mixed.batch(table.slice(i, 100)), np.full((100, 2), 0.5)) for i in range(0, 400, 100)]
+    spool = Spool(parts[0].nbytes + parts[1].nbytes)
+    assert [spool.append(part) for part in parts] == [True, True, False, False] and len(spool) == 2
+    for _ in range(2):
+        for kept, part in zip(spool, parts, strict=False):
+            assert (kept.sparse != part.sparse).nnz == 0 and kept.sparse.dtype == part.sparse.dtype
+            for name in ("dense", "p", "weight"):
+                np.testing.assert_array_equal(getattr(kept, name), getattr(part, name))
+    assert list(Spool(10**9)) == []
+
+
 def test_a_source_that_changes_is_an_error(mixed, small):
     sizes = iter((300, 300, 299, 299))
     with pytest.raises(EndModelError) as e:
-        end_model(**small | {"cache_bytes": 0}).fit(lambda: mixed.source(mixed.table(next(sizes)))(), mixed.spec, ("a", "b"))
+        end_model(**small | {"cache_bytes": 0, "spool_bytes": 0}).fit(lambda: mixed.source(mixed.table(next(sizes)))(), mixed.spec, ("a", "b"))
     assert e.value.code == "EM111"
 
 
