@@ -28,7 +28,6 @@ ODDITIES = {
     "repeated": ("AF204", "repeat the bytes of another one", "they are encoded once, and labelled alike"),
 }
 """What can be odd about an image -> code, sentence, next step."""
-LEFT_OUT = ("unreadable", "empty", "huge")
 
 
 def content_hash(data: bytes | None) -> str:

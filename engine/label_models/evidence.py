@@ -78,19 +78,6 @@ class Evidence:
         events = patterns.events if patterns.lfs == by_name else one_hot(patterns.aligned(by_name), weight.shape[1] - 1)
         return RULES[self.rule](events @ added + (self.log_prior + abstains.sum(axis=0)))
 
-    def leave_one_out(self, votes: np.ndarray) -> np.ndarray:
-        """Scores minus the scores without LF j and every interaction it takes part in, float (P, m, K).
-
-        votes  integers (P, m), -1 = abstain
-
-        Without interactions this is log_weight[j, vote_j] and sums to the score less the prior; with them, what two LFs say
-        only together counts for both.
-        """
-        left = np.stack([self.log_weight[j][votes[:, j]] for j in range(len(self.lfs))], axis=1)
-        for interaction in self.interactions:
-            left[:, self._columns(interaction)] += self._joint(interaction, votes)[:, None, :]
-        return left
-
     def posterior(self, votes: np.ndarray) -> np.ndarray:
         """P(Y | votes) by the rule, float (P, K); rows sum to 1 within 1e-12."""
         return RULES[self.rule](self.scores(votes))

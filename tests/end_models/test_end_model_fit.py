@@ -316,6 +316,18 @@ def test_rows_come_back_from_disk_as_they_were_and_only_so_many(mixed):
     assert list(Spool(10**9)) == []
 
 
+def test_a_disk_that_is_almost_full_is_left_alone(mixed, monkeypatch):
+    from shutil import disk_usage
+
+    encoder = Encoder(mixed.spec, EncoderOptions(text_buckets=64))
+    encoder.observe(mixed.batch(table := mixed.table(100)))
+    encoder.freeze()
+    rows = encoder.encode(mixed.batch(table))
+    monkeypatch.setattr("groundswell.end_models.spool.shutil.disk_usage", lambda path: disk_usage(path)._replace(free=rows.nbytes))
+    spool = Spool(10**9)
+    assert not spool.append(rows) and len(spool) == 0 and list(spool) == []
+
+
 def test_a_source_that_changes_is_an_error(mixed, small):
     sizes = iter((300, 300, 299, 299))
     with pytest.raises(EndModelError) as e:

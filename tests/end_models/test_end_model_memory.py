@@ -11,15 +11,15 @@ from groundswell.errors import EndModelError
 SMALL = {"hidden": [16], "max_epochs": 4, "batch_size": 64, "learning_rate": 0.01, "text_buckets": 2**8}
 
 
-def scarce(monkeypatch, most: int) -> list[int]:
-    """From here on a network has memory for `most` rows at once; the sizes it was asked for."""
+def scarce(monkeypatch, most: int, after: int = 0) -> list[int]:
+    """After so many calls a network has memory for `most` rows at once; the sizes it was asked for."""
     from groundswell.end_models.mlp import HiddenNetwork
 
     asked, forward = [], HiddenNetwork.forward
 
     def bounded(self, rows):
         asked.append(len(rows))
-        if len(rows) > most:
+        if len(rows) > most and len(asked) > after:
             raise torch.OutOfMemoryError("CUDA out of memory (as the device would say)")
         return forward(self, rows)
 
@@ -39,11 +39,12 @@ def test_the_batch_is_halved_said_and_no_row_is_lost(mixed, monkeypatch):
     assert len(p) == 600 and float((p.argmax(axis=1) == table["y"].to_numpy()).mean()) > 0.9
 
 
-def test_every_row_takes_part_in_every_epoch(mixed, monkeypatch):
-    """With a step that only counts: 600 rows an epoch, whatever was tried before."""
+@pytest.mark.parametrize("after", [0, 3])
+def test_every_row_takes_part_in_every_epoch(mixed, monkeypatch, after):
+    """With a step that only counts: 600 rows an epoch, whether memory ends at the first step or between two."""
     from groundswell.udfs.train import TrainingStep
 
-    scarce(monkeypatch, 20)
+    scarce(monkeypatch, 20, after)
     seen, step = [], TrainingStep.step
     monkeypatch.setattr(TrainingStep, "step", lambda self, rows: (losses := step(self, rows), seen.append(len(losses)))[0])
     end_model("mlp", **SMALL | {"max_epochs": 2}).fit(mixed.source(mixed.table(600)), mixed.spec, ("a", "b"))

@@ -5,10 +5,10 @@ from support import change, project, published, rows_of, verb, workspace
 
 WAREHOUSE = """
 CREATE TABLE post AS
-SELECT i AS post_id, ['alpha beta', 'beta', 'gamma delta', 'delta'][1 + i % 4] AS body, i % 20 AS member_id, ['train', 'train', 'dev'][1 + i % 3] AS part,
+SELECT i AS post_id, ['alpha beta', 'beta', 'gamma delta', 'delta'][1 + i % 4] AS body, i % 20 AS member_id, 't' || i % 5 AS tone, ['train', 'train', 'dev'][1 + i % 3] AS part,
        CASE WHEN i % 4 < 2 THEN 'yes' ELSE 'no' END AS label
 FROM range(400) AS t(i);
-CREATE TABLE picture AS SELECT 1000 + i AS picture_id, i % 20 AS member_id, ['train', 'test'][1 + i % 2] AS part FROM range(200) AS t(i);
+CREATE TABLE picture AS SELECT 1000 + i AS picture_id, i % 20 AS member_id, 't' || i % 2 AS tone, ['train', 'test'][1 + i % 2] AS part FROM range(200) AS t(i);
 CREATE TABLE told AS SELECT post_id, label FROM post;
 CREATE TABLE topic AS
 SELECT post_id, CASE WHEN post_id % 10 = 0 THEN NULL WHEN post_id % 10 = 1 THEN [] ELSE [['sport', 'news', 'food', 'art'][1 + post_id % 4], 'all'] END AS topics FROM post;
@@ -99,6 +99,7 @@ def test_coverage_drift_and_worth_by_hand(posts):
     n = {"text": 400, "image": 200}
     tv = 0.5 * sum(abs(share["text"].get(t, 0) / n["text"] - share["image"].get(t, 0) / n["image"]) for t in {*share["text"], *share["image"]})
     assert quality["topics", "text"][2] == pytest.approx(min(tv, 1)) == quality["topics", "image"][2]
+    assert quality["tone", "text"][2] == pytest.approx(0.5 * (2 * 0.3 + 3 * 0.2)) == quality["tone", "image"][2]
     assert quality["says_beta", "text"][3] == pytest.approx(1) and quality["says_beta", "text"][4] is True
     assert 0.4 < quality["n_reports", "text"][3] < 0.8 and quality["n_reports", "text"][4] is False
     assert quality["topics", "image"][3] is None
