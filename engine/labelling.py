@@ -14,6 +14,7 @@ from .errors import ConfigError, did_you_mean
 from .label_models import (
     LabelModel, Verdict, VotePatterns, answer_divergence, expected_accuracy, hard_labels, label_model, learned_accuracy, majority_disagreement, verdict,
 )  # fmt: skip
+from .mining import is_mined
 from .store import Store
 from .store.names import quoted
 from .types import SPLITS, Task
@@ -21,8 +22,9 @@ from .votes import PatternMatrix, pattern_matrix, write_classes
 
 SETTINGS = ("method", "seed", "class_balance", "fit_on", "gold")
 
-GOLD = ("answers", "train", "none")
-"""Which human labels of the train split bend the fit: the answers in gold/*.csv, the warehouse's gold as well, or none."""
+GOLD = ("answers", "train", "held", "none")
+"""Which human labels of the train split bend the fit: the answers in gold/*.csv; the warehouse's gold as well; of that gold only
+what mining held out, for LFs that were mined from the rest; or none."""
 
 MODEL_TABLES = """
 CREATE TABLE IF NOT EXISTS {schema}.label_model (
@@ -128,22 +130,44 @@ def fit_input(store: Store, task: Task) -> FitInput:
     matrix = pattern_matrix(store, task)
     at, counts = _seen(store, task, matrix, splits)
     sees_train = splits is None or "train" in splits
-    gold, answers = (known_labels(store, task, matrix, source) for source in ("warehouse", "answers"))
-    return FitInput(
-        task, matrix, at, counts, gold * (sees_train and which == "train"), answers * (sees_train and which != "none")
-    )  # fmt: skip
+    answers = known_labels(store, task, matrix, "answers") * (sees_train and which != "none")
+    if which == "held" and sees_train:
+        return _held_out(store, FitInput(task, matrix, at, counts, np.zeros_like(answers), answers))
+    return FitInput(task, matrix, at, counts, known_labels(store, task, matrix, "warehouse") * (sees_train and which == "train"), answers)
+
+
+def _held_out(store: Store, given: FitInput) -> FitInput:
+    """The same with the gold that mining held out, and without the entities that were mined: votes of mined LFs flatter those.
+
+    Held-out gold counts at least as much as all other entities together. The rates at which LFs vote in each class are known
+    from it; where the new modality has far more entities, EM would otherwise drift from them. Raises ConfigError CFG117 without it.
+    """
+    matrix = given.matrix
+    gold, mined = (known_labels(store, given.task, matrix, source) for source in ("held", "mined"))
+    if not gold.any():
+        raise ConfigError("CFG117", 'label_model: gold = "held" needs gold in the train split', hint='gold = "answers" uses what people answered in gold/*.csv only')
+    others = given.counts - (gold + mined).sum(axis=1)[given.at]
+    times = max(1, round(others.sum() / gold.sum()))
+    counts = np.round(others + times * gold.sum(axis=1)[given.at]).astype(np.int64)
+    seen = counts > 0
+    return replace(given, at=given.at[seen], counts=counts[seen], gold=gold * times)
+
+
+ROWS = {"dev": "e.split = 'dev'", "warehouse": "g.source = 'warehouse' AND e.split = 'train'"}
+ROWS |= {"held": f"{ROWS['warehouse']} AND NOT {is_mined('e.entity_id')}", "mined": f"{ROWS['warehouse']} AND {is_mined('e.entity_id')}"}
 
 
 def known_labels(store: Store, task: Task, matrix: PatternMatrix, source: str) -> np.ndarray:
-    """float (P, K): entities with a human label per pattern and class: of train, from the "warehouse" or from "answers"; or of "dev"."""
+    """float (P, K): entities with a human label per pattern and class.
+
+    source  warehouse: of train; held, mined: the parts of it that mining held out, and saw; answers: of people; dev
+    """
     known = np.zeros((len(matrix.pattern_ids), len(task.classes)))
     schema = quoted(task.name)
-    rows = "e.split = 'dev'" if source == "dev" else "g.source = 'warehouse' AND e.split = 'train'"
-    told = (
-        f"SELECT e.pattern_id, g.label, count(*) AS n FROM {schema}.gold_label AS g JOIN {schema}.entity_vote AS e USING (entity_id) "
-        f"WHERE {rows} GROUP BY ALL"
-    )
-    found = f"{schema}.pattern_answer" if source == "answers" else f"({told})"
+    found = f"{schema}.pattern_answer"
+    if source != "answers":
+        joined = f"{schema}.gold_label AS g JOIN {schema}.entity_vote AS e USING (entity_id)"
+        found = f"(SELECT e.pattern_id, g.label, count(*) AS n FROM {joined} WHERE {ROWS[source]} GROUP BY ALL)"
     for pattern, position, n in store.rows(f"SELECT f.pattern_id, c.position, f.n FROM {found} AS f JOIN {schema}.class AS c USING (label)"):
         known[pattern, position] = n
     return known

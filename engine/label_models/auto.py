@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from groundswell.label_models.joint_copies import joint_fit
 from groundswell.label_models.majority import majority_fit
 from groundswell.label_models.multinomial import Multinomial
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
+from groundswell.label_models.priors import checked_accuracies
 from groundswell.label_models.statistics import majority_disagreement
 from groundswell.label_models.trust import DISAGREEMENT_LEVEL, fit_warnings, listed, lost_classes
 
@@ -40,19 +42,40 @@ class Auto(LabelModel):
     majority_soft  in place of what was chosen: it did not settle, or lost a class that majority vote finds (LM207), or
                    labels more than a quarter of the covered entities against majority vote (LM206)
 
+    accuracies  LF -> the share of its votes that are right as people believe, for any of the LFs; strength: how many votes such a
+    belief is worth.
+    With accuracies for all LFs that vote, EM is no longer guessing: it is used without the guards above but the last
+
     chosen_ names the model, reason_ says why. What stands in is also the warning LM213. A given class balance is used by
     both models and for uncovered patterns. Gold anchors the fit, so that drift from majority vote is then no reason against it.
     """
 
     name: ClassVar[str] = "auto"
+    accuracies: Mapping[str, float] | None = None
+    strength: float = 100.0
 
     def _fit(self, task: Task) -> Fit:
+        given = checked_accuracies(self.accuracies, task.patterns.lfs, self.strength)
+        if given:
+            return self._informed(task, given)
         reason = unidentified(task) or without_overlap(task) or against_a_default(task)
         if reason:
             return _vote_share(task, reason)
         fit = _one_sided(task) if treats_abstain_as_value(task.patterns, "auto").any() else _two_sided(task)
         reason = unbelievable(task, fit)
         return _vote_share(task, reason) if reason else fit
+
+
+    def _informed(self, task: Task, given: Mapping[str, float]) -> Fit:
+        """EM with beliefs about some or all LFs."""
+        voting = {lf for lf, n in zip(task.patterns.lfs, task.patterns.votes_cast) if n.any()}
+        reason = "" if voting <= set(given) else unidentified(task) or without_overlap(task)
+        if reason:
+            return _vote_share(task, reason)
+        coin, _ = _coin(task.patterns)
+        fit = DawidSkene(coin=coin, discount_copies=True, accuracies=given, strength=self.strength)._fit(task)
+        reason = unbelievable(task, fit) if fit.chosen == "" else ""
+        return _vote_share(task, reason) if reason else replace(fit, chosen=fit.chosen or "dawid_skene", reason=f"accuracies are given for {len(given)} of {len(voting)} LFs")
 
 
 def without_overlap(task: Task) -> str:

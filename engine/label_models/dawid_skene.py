@@ -9,12 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from groundswell.errors import LabelModelError, did_you_mean
-from groundswell.label_models.base import Fit, LabelModel, Task, register, undefined_params
+from groundswell.label_models.base import Fit, LabelModel, Task, register, undefined_params, uniform
 from groundswell.label_models.copies import copy_weights, repeated_lfs
 from groundswell.label_models.em import Outcome, Parameters, PatternEM, Smoothing, best_permutation, log_weights, permuted
 from groundswell.label_models.evidence import Evidence
 from groundswell.label_models.majority import majority_fit
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
+from groundswell.label_models.priors import prior_counts
 from groundswell.label_models.statistics import majority_posterior
 from groundswell.label_models.trust import fit_warnings, listed
 
@@ -45,6 +46,8 @@ class DawidSkene(LabelModel):
     discount_copies  weigh down LFs (those whose abstentions are missing) that repeat each other beyond what the class
                      explains, w_j = 1 / (1 + sum of residual correlations), learned in turn with the tables. Of g copies each
                      gets 1/g; independent LFs keep 1. Discounted LFs are named by the warning LM214
+    accuracies       LF -> the share of its votes that are right as people believe, for any of the LFs; strength: how many votes
+                     such a belief is worth (see `prior_counts`). Beliefs about all LFs identify the model even where votes do not
     tolerance        relative change of the penalised objective at which EM stops, at most max_iterations
 
     Starts from majority vote; learned classes are renamed by the permutation that agrees best with the votes, unless gold
@@ -62,13 +65,16 @@ class DawidSkene(LabelModel):
     smoothing_right: float = 2.0
     prior_smoothing: float = 1.0
     discount_copies: bool = False
+    accuracies: Mapping[str, float] | None = None
+    strength: float = 100.0
     tolerance: float = 1e-8
     max_iterations: int = 1000
 
     def _fit(self, task: Task) -> Fit:
         _check_options(self)
         voting = np.flatnonzero((task.patterns.votes != ABSTAIN).any(axis=0))
-        reason = unidentified(task)
+        known = {task.patterns.lfs[j] for j in voting} <= set(self.accuracies or {}) and len(voting) > 0
+        reason = "" if known else unidentified(task)
         if reason:
             return majority_stand_in(task, reason)
         return _em_fit(self, task, voting)
@@ -128,13 +134,24 @@ def _em_fit(model: DawidSkene, task: Task, voting: np.ndarray, start: np.ndarray
     _check_lfs(model.abstain, task.patterns.lfs)
     value = treats_abstain_as_value(task.patterns, model.abstain)[voting]
     fitted, gold, start = _fitted_rows(task, voting, value, start)
-    em, outcome = _run(model, fitted, value, gold, start, task.class_balance, np.ones(len(voting)), task.anchored)
+    prior = _prior(model, task)[voting]
+    em, outcome = _run(model, fitted, value, gold, start, task.class_balance, np.ones(len(voting)), task.anchored, prior)
     for _ in range(DISCOUNT_ROUNDS if model.discount_copies else 0):
         weight = copy_weights(fitted, em.expect(outcome.parameters)[0], ~value)
         if np.abs(weight - em.weight).max() < SETTLED_WEIGHT:
             break
-        em, outcome = _run(model, fitted, value, gold, start, task.class_balance, weight, task.anchored)
+        em, outcome = _run(model, fitted, value, gold, start, task.class_balance, weight, task.anchored, prior)
     return _as_fit(model, task, voting, em, outcome)
+
+
+def _prior(model: DawidSkene, task: Task) -> np.ndarray:
+    """Pseudo-counts (m, K, K+1) of the accuracies given; without a class balance, classes are as frequent as majority vote has them."""
+    patterns, balance = task.patterns, task.class_balance
+    if balance is None and model.accuracies:
+        mass = (patterns.counts[:, None] * majority_posterior(patterns))[patterns.covered].sum(axis=0) + 1
+        balance = mass / mass.sum()
+    value = treats_abstain_as_value(patterns, model.abstain)
+    return prior_counts(patterns, model.accuracies, model.strength, value, uniform(len(patterns.classes)) if balance is None else balance)
 
 
 def _fitted_rows(
@@ -160,6 +177,7 @@ def _run(
     balance: np.ndarray | None,
     weight: np.ndarray,
     anchored: bool,
+    prior: np.ndarray,
 ) -> tuple[PatternEM, Outcome]:
     em = PatternEM(
         fitted.events,
@@ -172,6 +190,7 @@ def _run(
         pi=balance,
         gold=gold,
         anchored=anchored,
+        prior=prior,
     )
     return em, em.run(start, tolerance=model.tolerance, max_iterations=model.max_iterations)
 

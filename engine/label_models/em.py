@@ -51,6 +51,7 @@ class PatternEM:
     pi      float (K,) or None     fixed class balance
     gold    float (P, K) or None   entities per pattern with a known class, part of counts
     anchored                       gold is enough to start from
+    prior   float (m, K, K+1)      pseudo-counts of each LF's table beside smoothing: what is known of the LF before; 0 = nothing
     """
 
     def __init__(
@@ -66,13 +67,15 @@ class PatternEM:
         pi: np.ndarray | None = None,
         gold: np.ndarray | None = None,
         anchored: bool = True,
+        prior: np.ndarray | float = 0.0,
     ):
         self.n_classes, self.value, self.one_coin = n_classes, value, one_coin
         self.fixed_pi, self.gold, self.smoothing = pi, gold, smoothing
         self.anchored = anchored and gold is not None
         self.unknown = counts.astype(float) if gold is None else counts - gold.sum(axis=1)
         self.weight = np.ones(len(value)) if weight is None else weight
-        self.pseudo = self._table_counts()
+        self.prior = np.broadcast_to(prior, (len(value), n_classes, n_classes + 1))
+        self.pseudo = self._table_counts() + self.prior
         self.penalty = self._coin_counts() if one_coin else self.pseudo
         self.fired = fired
         self.fired_by_vote = self.fired.T.tocsr()
@@ -137,7 +140,7 @@ class PatternEM:
         theta = mass + self.pseudo
         theta /= theta.sum(axis=2, keepdims=True)
         if self.one_coin:
-            theta[~self.value, :, :K] = self._coins(mass[~self.value, :, :K])
+            theta[~self.value, :, :K] = self._coins(mass[~self.value, :, :K] + self.prior[~self.value, :, :K])
         return theta
 
     def _coins(self, mass: np.ndarray) -> np.ndarray:
@@ -159,7 +162,7 @@ class PatternEM:
         """The same where `missing` LFs have one coin: `right` on its right side, `other` on its wrong side."""
         K, pseudo = self.n_classes, self.pseudo.copy()
         wrong = self.smoothing.other / (K * (K - 1))
-        pseudo[~self.value, :, :K] = np.where(np.eye(K, dtype=bool), self.smoothing.right / K, wrong)
+        pseudo[~self.value, :, :K] = self.prior[~self.value, :, :K] + np.where(np.eye(K, dtype=bool), self.smoothing.right / K, wrong)
         return pseudo
 
     def _penalty(self, parameters: Parameters) -> float:

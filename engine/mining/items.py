@@ -1,0 +1,95 @@
+"""What can be mined in a column of `entity`, as SQL: its items, and the predicate that holds where itemsets do."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Mapping, Sequence
+
+from sqlglot.dialects.duckdb import DuckDB
+
+from ..store.names import literal, quoted
+from ..types import RESERVED_COLUMNS
+
+NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "DECIMAL")
+PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+LINE = 100
+"""Characters of a line of generated SQL."""
+
+Itemset = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MinedFeature:
+    """A column of `entity` whose values are items. kind: category (one item a row), list (several), number (a side of a quantile), flag."""
+
+    name: str
+    kind: str
+    type: str
+
+    @property
+    def listed(self) -> str:
+        """The items of a row as a list, as SQL; NULL or an empty list where it has none."""
+        column = f"e.{quoted(self.name)}"
+        if self.kind != "list":
+            return f"[CAST({column} AS VARCHAR)]"
+        return column if self.type == "VARCHAR[]" else f"CAST({column} AS VARCHAR[])"
+
+    @property
+    def items(self) -> str:
+        """The same without repetitions; only a list that may repeat an item is searched for them: that costs more than counting."""
+        listed = self.listed
+        if self.kind != "list":
+            return listed
+        return f"CASE WHEN len({listed}) < 2 OR (len({listed}) = 2 AND {listed}[1] <> {listed}[2]) THEN {listed} ELSE list_distinct({listed}) END"
+
+
+def minable(columns: Mapping[str, str]) -> list[MinedFeature]:
+    """The columns of `entity` that hold items, in their order; column -> DuckDB type. Vectors, structures and times hold none."""
+    found = [(name, kind, _kind(kind)) for name, kind in columns.items() if name not in RESERVED_COLUMNS]
+    return [MinedFeature(name, kind, type_) for name, type_, kind in found if kind]
+
+
+def _kind(type_: str) -> str | None:
+    if type_.endswith("[]"):
+        return "list" if type_.count("[") == 1 and not type_.startswith(("FLOAT", "DOUBLE", "STRUCT", "MAP", "BLOB", "UNION")) else None
+    if type_.endswith("]"):
+        return None
+    if type_.startswith(NUMBERS):
+        return "number"
+    return "flag" if type_ == "BOOLEAN" else "category" if type_ == "VARCHAR" or type_.startswith("ENUM") else None
+
+
+def column_name(name: str) -> str:
+    """A column as people write it: quoted only where it must be."""
+    return name if PLAIN.fullmatch(name) and name.upper() not in DuckDB().tokenizer_class.KEYWORDS else quoted(name)
+
+
+def predicate(feature: MinedFeature, itemsets: Sequence[Itemset]) -> str:
+    """The SQL condition that holds where any of the itemsets does."""
+    column = column_name(feature.name)
+    if feature.kind == "number":
+        return " OR ".join(f"{column} {items[0]}" for items in itemsets)
+    if feature.kind == "flag":
+        return " OR ".join(column if items[0] == "true" else f"NOT {column}" for items in itemsets)
+    singles = [items[0] for items in itemsets if len(items) == 1]
+    if feature.kind == "category":
+        value = column if feature.type == "VARCHAR" else f"CAST({column} AS VARCHAR)"
+        return f"{value} = {literal(singles[0])}" if len(singles) == 1 else f"{value} IN ({_wrapped(singles)})"
+    listed = column if feature.type == "VARCHAR[]" else f"CAST({column} AS VARCHAR[])"
+    parts = [f"list_contains({listed}, {literal(singles[0])})" if len(singles) == 1 else f"list_has_any({listed}, [{_wrapped(singles)}])"] if singles else []
+    return " OR ".join(parts + [f"list_has_all({listed}, [{_wrapped(items)}])" for items in itemsets if len(items) > 1])
+
+
+def _wrapped(values: Sequence[str]) -> str:
+    """Literals between commas; on lines of their own where they are many."""
+    texts = [literal(v) for v in values]
+    if sum(map(len, texts)) + 2 * len(texts) <= LINE:
+        return ", ".join(texts)
+    lines, line = [], ""
+    for text in texts:
+        if line and len(line) + len(text) + 2 > LINE:
+            lines.append(line)
+            line = ""
+        line = f"{line}, {text}" if line else text
+    return "\n    " + ",\n    ".join([*lines, line]) + "\n"
