@@ -13,7 +13,7 @@ from .affinity.encoding import encode
 from .affinity.inference import agree
 from .affinity.votes import affinity_votes, vote_evidence
 from .coding import CodingOptions, build_evidence
-from .evaluation import STUDY_TABLE
+from .evaluation import write_study
 from .features import build_entities, build_gold, entity_layout
 from .label_models import VotePatterns, label_model
 from .state import recorded
@@ -69,7 +69,7 @@ def judged_arms(arms: dict[str, Arm], gold: np.ndarray, n_classes: int, seeds: I
             share = float((labels[known] == gold[known]).mean()) if named else agree(labels[known], gold[known], n_classes)
             low, high = wilson(round(share * known.sum()), int(known.sum()))
             metric = "accuracy" if named else "accuracy under the best mapping"
-            rows.append({"study": STUDY, "arm": name, "seed": seed, "metric": metric, "value": share, "low": low, "high": high, "n_rows": int(known.sum())})
+            rows.append({"arm": name, "seed": seed, "metric": metric, "value": share, "low": low, "high": high, "n_rows": int(known.sum())})
     return rows
 
 
@@ -88,7 +88,7 @@ def affinity_study(project: Project, task: Task, options: CodingOptions = Coding
             gold = _gold(store, task, encoded.keys)
             evidence = build_evidence(encoded, options, listen=listen)
             rows = judged_arms(study_arms(evidence, len(task.classes), _votes(store, task, encoded.keys)), gold, len(task.classes), tuple(seeds), listen)
-            write_study(store, task, rows)
+            write_study(store, task, STUDY, rows)
         publish(store, project.published)
         return rows
 
@@ -109,11 +109,3 @@ def _votes(store: Store, task: Task, keys: list[Any]) -> np.ndarray | None:
         if key in place:
             votes[place[key], lfs.index(lf)] = task.classes.index(label)
     return votes
-
-
-def write_study(store: Store, task: Task, rows: list[dict[str, Any]]) -> None:
-    """Replace the rows of this study in `study`."""
-    store.connection.execute(STUDY_TABLE.format(schema=quoted(task.name)))
-    store.execute(f"DELETE FROM {quoted(task.name)}.study WHERE study = $s", {"s": STUDY})
-    kinds = {"study": pa.string(), "arm": pa.string(), "seed": pa.int64(), "metric": pa.string(), "value": pa.float64(), "low": pa.float64(), "high": pa.float64(), "n_rows": pa.int64()}
-    store.append_arrow(task.name, "study", pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in kinds.items()}))

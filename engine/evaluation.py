@@ -11,6 +11,7 @@ from .end_models import EndModel, FeatureSpec, end_model
 from .end_models.metrics import Metric, best_threshold, judged
 from .end_models.settings import model_options
 from .store import Store
+from .store.names import quoted
 from .store.queries import qualified
 from .types import SPLITS, Task
 
@@ -95,14 +96,16 @@ def _row(split: str, modality: str | None, arm: str, metric: Metric) -> dict[str
     return {"split": split, "modality": modality, "arm": arm, "metric": metric.name, "value": metric.value, "low": metric.low, "high": metric.high, "n": metric.n}
 
 
+def write_study(store: Store, task: Task, study: str, rows: list[dict[str, Any]]) -> None:
+    """Replace the rows of a study in `study`: dicts of arm, seed, metric, value, low, high, n_rows."""
+    store.connection.execute(STUDY_TABLE.format(schema=quoted(task.name)))
+    store.execute(f"DELETE FROM {quoted(task.name)}.study WHERE study = $s", {"s": study})
+    kinds = {"arm": pa.string(), "seed": pa.int64(), "metric": pa.string(), "value": pa.float64(), "low": pa.float64(), "high": pa.float64(), "n_rows": pa.int64()}
+    table = pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in kinds.items()})
+    store.append_arrow(task.name, "study", table.add_column(0, "study", pa.array([study] * len(rows), pa.string())))
+
+
 def _write(store: Store, task: Task, found: list[dict[str, Any]], seed: int) -> None:
     """Replace study 'evaluation'; the arm's name carries split and modality."""
-    store.connection.execute(STUDY_TABLE.format(schema=f'"{task.name}"'))
-    store.execute(f"DELETE FROM \"{task.name}\".study WHERE study = 'evaluation'")
-    names = ["/".join(part for part in (r["arm"], r["split"], r["modality"]) if part) for r in found]
-    store.append_arrow(task.name, "study", pa.table({
-        "study": pa.array(["evaluation"] * len(found)), "arm": pa.array(names, pa.string()), "seed": pa.array([seed] * len(found), pa.int64()),
-        "metric": pa.array([r["metric"] for r in found], pa.string()), "value": pa.array([r["value"] for r in found], pa.float64()),
-        "low": pa.array([r["low"] for r in found], pa.float64()), "high": pa.array([r["high"] for r in found], pa.float64()),
-        "n_rows": pa.array([r["n"] for r in found], pa.int64()),
-    }))  # fmt: skip
+    rows = [r | {"arm": "/".join(part for part in (r["arm"], r["split"], r["modality"]) if part), "seed": seed, "n_rows": r["n"]} for r in found]
+    write_study(store, task, "evaluation", rows)

@@ -14,8 +14,8 @@ from .errors import ConfigError, did_you_mean
 from .label_models import (
     LabelModel, Verdict, VotePatterns, answer_divergence, expected_accuracy, hard_labels, label_model, learned_accuracy, majority_disagreement, verdict,
 )  # fmt: skip
-from .mining import is_mined
 from .store import Store
+from .store.held_out import LEAST_GOLD, held_out
 from .store.names import quoted
 from .types import SPLITS, Task
 from .votes import PatternMatrix, pattern_matrix, write_classes
@@ -24,7 +24,8 @@ SETTINGS = ("method", "seed", "class_balance", "fit_on", "gold")
 
 GOLD = ("answers", "train", "held", "none")
 """Which human labels of the train split bend the fit: the answers in gold/*.csv; the warehouse's gold as well; of that gold only
-what mining held out, for LFs that were mined from the rest; or none."""
+what is held out, because LFs were learned from the rest; or none. The default: held where an LF was learned from gold (tag mined,
+or one that reads propagation_label) and train has LEAST_GOLD of it, else answers."""
 
 MODEL_TABLES = """
 CREATE TABLE IF NOT EXISTS {schema}.label_model (
@@ -123,7 +124,7 @@ def fit_labels(store: Store, task: Task, seed: int | None = None) -> Labelling:
 
 def fit_input(store: Store, task: Task) -> FitInput:
     """What the task's label model is fitted on, from the store. Raises ConfigError CFG117."""
-    splits, which = task.label_model.get("fit_on"), task.label_model.get("gold", "answers")
+    splits, which = task.label_model.get("fit_on"), task.label_model.get("gold") or _default_gold(store, task)
     if which not in GOLD:
         hint = did_you_mean(str(which), GOLD) or f"one of {', '.join(GOLD)}"
         raise ConfigError("CFG117", f'label_model: gold = "{which}" is unknown', hint=hint)
@@ -134,6 +135,13 @@ def fit_input(store: Store, task: Task) -> FitInput:
     if which == "held" and sees_train:
         return _held_out(store, FitInput(task, matrix, at, counts, np.zeros_like(answers), answers))
     return FitInput(task, matrix, at, counts, known_labels(store, task, matrix, "warehouse") * (sees_train and which == "train"), answers)
+
+
+def _default_gold(store: Store, task: Task) -> str:
+    schema = quoted(task.name)
+    learned = store.value(f"SELECT count(*) FROM {schema}.lf WHERE list_contains(tags, 'mined') OR list_has_any(reads, ['propagation_label', 'propagation_probability'])")
+    n_gold = store.value(f"SELECT count(*) FROM {schema}.gold_label JOIN {schema}.entity USING (entity_id) WHERE split = 'train' AND source = 'warehouse'")
+    return "held" if learned and n_gold >= LEAST_GOLD and "train" in (task.label_model.get("fit_on") or SPLITS) else "answers"
 
 
 def _held_out(store: Store, given: FitInput) -> FitInput:
@@ -154,7 +162,7 @@ def _held_out(store: Store, given: FitInput) -> FitInput:
 
 
 ROWS = {"dev": "e.split = 'dev'", "warehouse": "g.source = 'warehouse' AND e.split = 'train'"}
-ROWS |= {"held": f"{ROWS['warehouse']} AND NOT {is_mined('e.entity_id')}", "mined": f"{ROWS['warehouse']} AND {is_mined('e.entity_id')}"}
+ROWS |= {"held": f"{ROWS['warehouse']} AND {held_out('e.entity_id')}", "mined": f"{ROWS['warehouse']} AND NOT {held_out('e.entity_id')}"}
 
 
 def known_labels(store: Store, task: Task, matrix: PatternMatrix, source: str) -> np.ndarray:

@@ -17,11 +17,10 @@ from .mining.bounds import bounds_of
 from .pipeline import refresh
 from .state import recorded
 from .store import Store, publish, writing
+from .store.held_out import LEAST_GOLD
 from .store.names import quoted, table_name
 from .types import EntityLayout, Event, Listener, Project, Task, silent
 
-LEAST_GOLD = 200
-"""Gold labels of the train split from which dev is left alone; with fewer, both are mined."""
 DRIFT = 3.0
 """Ratio of coverage between modalities beyond which a mined LF is warned of."""
 FREE_TEXT = 0.5

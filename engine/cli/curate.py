@@ -89,4 +89,37 @@ def _accept(ws, ids: list[int] | None, form: str) -> None:
         click.echo(f"{len(named)} labeling functions in {ws.suggested_path.relative_to(ws.project.root)}; next: groundswell run" if named else "no suggestion is open")
 
 
-VERBS = (suggest,)
+@click.command()
+@project_options
+@format_option
+@log_option
+@mining_options
+@click.option("--no-propagation", is_flag=True, help="Mined and hand-written LFs only.")
+def curate(project, task, form, log, no_propagation, **options) -> None:
+    """Curate a training set: mine LFs, accept them, propagate gold labels, run, and say what each part added."""
+    with workspace(project, task) as ws:
+        with Progress(form, log) as progress:
+            done = ws.curate(listen=progress, propagation=None if no_propagation else {}, **given(options))
+        show(_arms(done.arms), form, f"what each part added, on gold of the {done.judged_on}" if done.arms else None)
+        if form == "table":
+            complain(done.diagnostics)
+            _curated(ws, done)
+
+
+def _arms(rows: list[dict]) -> pa.Table:
+    """One row per arm, a column per metric."""
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    values = {(row["arm"], row["metric"]): row["value"] for row in rows}
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    return pa.table({"arm": pa.array(arms, pa.string())} | {m: pa.array([values[arm, m] for arm in arms], pa.float64()) for m in metrics})
+
+
+def _curated(ws, done) -> None:
+    n = ws.store.value(f'SELECT count(*) FROM "{ws.task.name}".training_set')
+    click.echo(f"{len(done.accepted)} LFs newly accepted, {len(done.run.evaluations)} in all; {n:,} rows in {ws.task.name}.training_set")
+    if not done.arms:
+        click.echo("no gold in dev or test: nothing to judge the parts by")
+    click.echo("next: groundswell summary; groundswell train")
+
+
+VERBS = (suggest, curate)

@@ -1,13 +1,13 @@
 """Labeling functions mined from labelled rows: frequent itemsets by GROUP BY, bounds relative to the class prior (Suri et al. 2020, section 4.3)."""
 
 from groundswell.mining.bounds import Bounds, relaxations, wilson_lower
-from groundswell.mining.counting import Counts, Labelled, count_features, is_mined, mark_rows
+from groundswell.mining.counting import Counts, Labelled, count_features, mark_rows
 from groundswell.mining.items import MinedFeature, minable, predicate
 from groundswell.mining.judging import Judged, cover, judge, nearest_lfs, reach
 from groundswell.mining.options import MiningOptions, mining_options
 from groundswell.mining.selection import Found, MinedLF, Selection, select
 
 __all__ = [
-    "Bounds", "Counts", "Found", "Judged", "Labelled", "MinedFeature", "MinedLF", "MiningOptions", "Selection", "count_features", "cover", "is_mined", "judge", "mark_rows", "minable", "mining_options",
+    "Bounds", "Counts", "Found", "Judged", "Labelled", "MinedFeature", "MinedLF", "MiningOptions", "Selection", "count_features", "cover", "judge", "mark_rows", "minable", "mining_options",
     "nearest_lfs", "predicate", "reach", "relaxations", "select", "wilson_lower",
 ]  # fmt: skip

@@ -51,8 +51,7 @@ def bounds_of(options: MiningOptions, prior: float) -> Bounds:
 def relaxations(options: MiningOptions, prior: float) -> Iterator[Bounds]:
     """The bounds of a class, then weaker ones in the order in which they give way; bounds given by the user stay.
 
-    support to 10 and recall to a fifth; support to 5 and recall to nothing; precision halfway to the prior; precision to the
-    prior: better than guessing, no more.
+    support to 10 and recall to a fifth; support to 5 and recall to nothing; precision halfway to the prior; halfway again.
     """
     bounds = bounds_of(options, prior)
     yield bounds
@@ -65,9 +64,9 @@ def relaxations(options: MiningOptions, prior: float) -> Iterator[Bounds]:
             bounds = replace(bounds, support=least, recall=recall, relaxed=f"support {least}, recall {recall:.3g}")
             yield bounds
     if options.min_precision is None:
-        for precision in ((bounds.precision + prior) / 2, prior):
-            if precision < bounds.precision:
-                yield replace(bounds, precision=precision, relaxed=", ".join(filter(None, (bounds.relaxed, f"precision {precision:.3g}"))))
+        for share in (2, 4):
+            precision = prior + max(bounds.precision - prior, 0.0) / share
+            yield replace(bounds, precision=precision, relaxed=", ".join(filter(None, (bounds.relaxed, f"precision {precision:.3g}"))))
 
 
 def wilson_lower(right: np.ndarray, n: np.ndarray, z: float = Z) -> np.ndarray:

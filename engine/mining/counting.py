@@ -8,12 +8,11 @@ from typing import Iterator, Sequence
 import numpy as np
 
 from ..store import Store
+from ..store.held_out import held_out
 from ..store.names import literal, quoted, table_name
 from .bounds import LEAST_SUPPORT
 from .items import Itemset, MinedFeature
 
-MINED_TENTHS = 7
-"""Of ten entities, those that are mined; the others are held out to judge what was found."""
 LONGEST_ROW = 50
 """Items of one row that take part in itemsets of several."""
 QUANTILES = (0.01, 0.02, 0.05, *(q / 10 for q in range(1, 10)), 0.95, 0.98, 0.99)
@@ -37,19 +36,14 @@ class Counts:
     n: np.ndarray
 
 
-def is_mined(key: str) -> str:
-    """Whether a labelled entity is mined or held out, as SQL of its key."""
-    return f"md5_number_lower(concat('mine ', {key})) % 10 < {MINED_TENTHS}"
-
-
 def mark_rows(store: Store, schema: str, classes: Sequence[str], splits: Sequence[str], modalities: Sequence[str]) -> Labelled:
     """Write TEMP table `mining_row`: row of `entity`, y (class position), mined, and shuffle in [0, 1000) for samples.
 
-    Entities of `splits` and `modalities` that have gold; seven of ten are mined by a hash of the key, the others held out.
+    Entities of `splits` and `modalities` that have gold; those not held out are mined, see `store.held_out`.
     """
     store.execute(
         f"""CREATE OR REPLACE TEMP TABLE mining_row AS
-        SELECT e.rowid AS row, CAST(c.position AS UTINYINT) AS y, {is_mined('e.entity_id')} AS mined, CAST(hash(e.entity_id) % 1000 AS SMALLINT) AS shuffle
+        SELECT e.rowid AS row, CAST(c.position AS UTINYINT) AS y, NOT {held_out('e.entity_id')} AS mined, CAST(hash(e.entity_id) % 1000 AS SMALLINT) AS shuffle
         FROM {table_name(schema, 'entity')} AS e JOIN {table_name(schema, 'gold_label')} AS g USING (entity_id)
         JOIN (SELECT unnest([{_literals(classes)}]) AS label, unnest(range({len(classes)})) AS position) AS c ON c.label = g.label
         WHERE e.split IN ({_literals(splits)}) AND e.modality IN ({_literals(modalities)})"""
