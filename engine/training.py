@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from .evaluation import evaluate
 from .state import recorded
 from .features import warehouse_columns
 from .store import Store, looking, publish, writing
-from .store.names import KEY_SEPARATOR
+from .store.names import KEY_SEPARATOR, quoted, table_name
 from .store.queries import qualified
 from .types import RESERVED_COLUMNS, Event, Listener, Project, Task, silent
 
@@ -47,12 +47,14 @@ class Training:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def train(project: Project, task: Task, method: str | None = None, seed: int | None = None, listen: Listener = silent) -> Training:
+def train(
+    project: Project, task: Task, method: str | None = None, seed: int | None = None, listen: Listener = silent, fusion: str | None = None
+) -> Training:
     """Train on the covered entities of the train split, stop early on those of dev, predict all entities, publish.
 
     Raises EndModelError EM118 before the first run, and what the end model raises.
     """
-    settings = dict(task.end_model) | ({"method": method} if method else {}) | ({} if seed is None else {"seed": seed})
+    settings = dict(task.end_model) | ({"method": method} if method else {}) | ({} if seed is None else {"seed": seed}) | ({"fusion": fusion} if fusion else {})
     with writing(project, "train") as store:
         if not store.has_table(task.name, "training_set"):
             raise EndModelError("EM118", "there are no labels to train on yet", hint="run `groundswell run` first")
@@ -72,7 +74,7 @@ class _Trainer:
 
     def run(self) -> Training:
         spec, skipped = self._features()
-        model = end_model(self.settings["method"], **model_options(self.settings))
+        model = self._model(spec)
         self.store.connection.execute(MODEL_TABLES.format(schema=self.schema))
         model_id = self.store.value(f"SELECT coalesce(max(model_id), 0) + 1 FROM {self.schema}.end_model")
         checkpoint = self.project.state_dir / "training" / self.task.name
@@ -101,6 +103,10 @@ class _Trainer:
         spec, skipped = infer_features(sample.schema, sample, kinds=self.settings.get("kinds"), exclude=exclude)
         return spec, [s.diagnostic for s in skipped]
 
+    def _model(self, spec: FeatureSpec) -> EndModel:
+        """The unfitted model; with a fusion other than early, one over the features each modality has."""
+        return fused_model(self.store, self.task, self.settings, spec)
+
     def _batches(self, split: str) -> Iterator[pa.RecordBatch]:
         return iter(self.store.stream(qualified("labelled_entity", self.task.name), {"split": split, **self.labels}))
 
@@ -122,6 +128,21 @@ class _Trainer:
                 "artefact": str(artefact.relative_to(self.project.root)), "sha256": sha256, "at": datetime.now(timezone.utc).isoformat(),
             },
         )  # fmt: skip
+
+
+def fused_model(store: Store, task: Task, settings: Mapping[str, Any], spec: FeatureSpec) -> EndModel:
+    """The unfitted end model of some settings. fusion: early (default; one model on the union), intermediate, devise, late or auto.
+
+    Raises EndModelError EM124 where the task has no modality with gold in train beside one without.
+    """
+    fusion = settings.get("fusion", "early")
+    if fusion == "early":
+        return end_model(settings["method"], **model_options(settings))
+    filled = ", ".join(f"bool_or({quoted(f.name)} IS NOT NULL)" for f in spec.features)
+    rows = store.rows(f"SELECT modality, {filled} FROM {table_name(task.name, 'entity')} WHERE split = 'train' GROUP BY 1 ORDER BY 1")
+    views = {modality: [f.name for f, has in zip(spec.features, known) if has] for modality, *known in rows}
+    old = [m for (m,) in store.rows(f"SELECT DISTINCT modality FROM {table_name(task.name, 'entity')} JOIN {table_name(task.name, 'gold_label')} USING (entity_id) WHERE split = 'train' ORDER BY 1")]
+    return end_model("fusion", scheme=fusion, base=settings["method"], views=views, old=old, **model_options(settings))
 
 
 def write_predictions(store: Store, task: Task, model: EndModel, model_id: int) -> None:

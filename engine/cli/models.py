@@ -18,12 +18,13 @@ SPLIT_ORDER = ("test", "dev", "train")
 @format_option
 @log_option
 @click.option("--method", metavar="NAME", help="The end model (default: from groundswell.toml).")
+@click.option("--fusion", metavar="NAME", help="How modalities are fused: early, intermediate, devise, late or auto.")
 @click.option("--seed", type=int, help="Seed (default: from groundswell.toml).")
-def train(project, task, form, log, method, seed) -> None:
+def train(project, task, form, log, method, fusion, seed) -> None:
     """Train an end model on the labels, predict every entity, judge it where gold exists."""
     with workspace(project, task) as ws:
         with Progress(form, log) as progress:
-            training = ws.train(method, seed=seed, listen=progress)
+            training = ws.train(method, fusion=fusion, seed=seed, listen=progress)
         judged = [r for r in training.metrics if form != "table" or r["split"] != "train" or {m["split"] for m in training.metrics} == {"train"}]
         show(metrics_table(judged), form)
         if form == "table":

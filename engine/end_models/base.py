@@ -17,6 +17,7 @@ END_MODELS = {
     "logistic": ("logistic_regression", "LogisticRegression"),
     "mlp": ("mlp", "Mlp"),
     "boosted_trees": ("boosted_trees", "BoostedTrees"),
+    "fusion": ("fusion", "FusionModel"),
 }
 """Method -> (module of this package, class). A new end model is one file and one entry here; the module is imported on use."""
 

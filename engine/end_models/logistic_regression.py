@@ -18,6 +18,14 @@ class LinearNetwork(torch.nn.Module):
         self.sparse_weight = torch.nn.Parameter(torch.zeros(sparse, classes))
         self.bias = torch.nn.Parameter(torch.zeros(classes))
 
+    def hidden(self, rows: TensorRows) -> torch.Tensor:
+        """The logits (n, K): a linear model has no layer before its output."""
+        return self(rows)
+
+    def head(self, hidden: torch.Tensor) -> torch.Tensor:
+        """What stands after `hidden`: nothing."""
+        return hidden
+
     def forward(self, rows: TensorRows) -> torch.Tensor:
         logits = self.bias.expand(len(rows), -1)
         if len(self.dense_weight):

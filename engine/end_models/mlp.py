@@ -34,14 +34,22 @@ class HiddenNetwork(torch.nn.Module):
         self._generator.manual_seed(seed[0] * 1_000_003 + seed[1])
 
     def forward(self, rows: TensorRows) -> torch.Tensor:
+        return self.head(self.hidden(rows))
+
+    def head(self, hidden: torch.Tensor) -> torch.Tensor:
+        """logits (n, K) of the last hidden layer (n, H)."""
+        return self._dropped(hidden) @ self.weights[-1] + self.biases[-1]
+
+    def hidden(self, rows: TensorRows) -> torch.Tensor:
+        """The last hidden layer (n, H), after its relu."""
         hidden = self.first_bias.expand(len(rows), -1)
         if len(self.dense_weight):
             hidden = hidden + rows.dense @ self.dense_weight
         if len(self.sparse_weight):
             hidden = hidden + _bag(rows, self.sparse_weight)
-        for weight, bias in zip(self.weights, self.biases):
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1]):
             hidden = self._dropped(functional.relu(hidden)) @ weight + bias
-        return hidden
+        return functional.relu(hidden)
 
     def _dropped(self, hidden: torch.Tensor) -> torch.Tensor:
         if not self.training or not self.dropout:

@@ -117,6 +117,19 @@ class NetworkModel(EncodedModel):
         with torch.inference_mode():
             return self.network_(TensorRows.of(rows, self.device_)).double().cpu().numpy()
 
+    def hidden(self, batch: pa.RecordBatch) -> np.ndarray:
+        """float32 (n, H): the network's last hidden layer for a batch of features; the logits of a network without one."""
+        self.require_fitted()
+        self.network_.eval()
+        with torch.inference_mode():
+            return np.concatenate([h.cpu().numpy() for h in in_halves(lambda part: self.network_.hidden(TensorRows.of(part, self.device_)), self.encoder_.encode(batch))])
+
+    def head(self, hidden: np.ndarray) -> np.ndarray:
+        """float64 (n, K) logits of a last hidden layer (n, H)."""
+        self.network_.eval()
+        with torch.inference_mode():
+            return self.network_.head(torch.from_numpy(hidden.astype(np.float32)).to(self.device_)).double().cpu().numpy()
+
     def attribution(self, rows: EncodedRows, best: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, sp.csr_matrix]:
         """Integrated gradients from the empty row, exact for a linear network. Source: Sundararajan et al. 2017, equation 3."""
         tensors, at = TensorRows.of(rows, self.device_), np.arange(len(rows))
