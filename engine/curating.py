@@ -117,6 +117,16 @@ def measure(store: Store, task: Task) -> tuple[str, list[dict[str, Any]]]:
     return where, rows
 
 
+def part_labels(store: Store, task: Task) -> dict[str, np.ndarray]:
+    """Arm -> what a label model fitted on its LFs says of every pattern, float (P, K); NaN where they are silent."""
+    given, found = fit_input(store, task), {}
+    for arm, lfs in _parts(store, task).items():
+        part = _only(given, lfs)
+        p = part.fitted(task.label_model["seed"]).predict(part.everywhere)
+        found[arm] = np.where((part.matrix.votes >= 0).any(axis=1)[:, None], p, np.nan)
+    return found
+
+
 def _parts(store: Store, task: Task) -> dict[str, list[str]]:
     """Arm -> its LFs: hand-written, mined, both, and with what was propagated; arms that would be alike once."""
     kinds: dict[str, list[str]] = {"hand-written": [], "mined": [], PROPAGATED: []}

@@ -162,13 +162,62 @@ CODES: dict[str, str] = {
     "AF210": "affinities lie outside [0, 1]",
     "AF211": "prototypes are a sample",
     "AF212": "the confidence of a method is not calibrated",
-    # features
+    # label propagation: 1xx errors, 2xx warnings
+    "PR101": "no gold label in the train split: nothing to propagate",
+    "PR102": "all seeds are of one class",
+    "PR103": "rows have no feature in common that says how alike they are",
+    "PR104": "no such option of propagation, or a value it cannot have",
+    "PR105": "an edge has a negative weight, or none",
+    "PR106": "fewer than two rows",
+    "PR201": "fewer of the true nearest neighbours were found than aimed at",
+    "PR202": "the threshold of a class misses the target precision",
+    "PR203": "vectors or numbers that cannot be compared count as missing",
+    "PR204": "features with one value only are left out",
+    "PR205": "rows that no seed reaches get no label",
+    "PR206": "parts of the graph have seeds of one class only",
+    "PR207": "propagation ended before scores stood still",
+    "PR208": "columns that are no features of propagation",
+    "PR209": "a class has too few seeds to start from, or to tune its threshold on",
+    "PR210": "a modality has no feature in common with another",
+    # studies: 1xx errors, 2xx warnings
+    "SY101": "there is no study of this name",
+    "SY102": "a study needs labels first",
+    "SY103": "a study needs a labelled modality, one nobody labelled, and features both have",
+    "SY104": "no test row of the new modality has a known class",
+    "SY201": "no hand labels for a supervised model: nothing is relative to one",
+    # mined labeling functions: 1xx errors, 2xx warnings
+    "MN101": "an option of mining does not exist, or has a value it cannot have",
+    "MN102": "there is no gold to mine, or of one class only",
+    "MN103": "no column of entity holds items to mine",
+    "MN104": "there is no suggestion of that number",
+    "MN105": "nothing was suggested yet",
+    "MN106": "curation found nothing to label by",
+    "MN201": "no value tells a class apart",
+    "MN202": "a feature tells a class almost without error: it may hold the label",
+    "MN203": "a mined LF fires far more often in one modality than in another",
+    "MN204": "bounds were relaxed for a class",
+    "MN207": "dev is mined too, because train has little gold",
+    # features: 1xx errors, 2xx warnings
     "FT101": "the header of a feature is wrong",
     "FT102": "the result of a feature lacks its key, or has it twice",
     "FT103": "the result of a feature has no column of its name",
     "FT104": "two features, or a feature and a column, have one name",
     "FT105": "a feature has several rows for one entity",
     "FT106": "a feature reads entity, which is made of features",
+    "FT107": "a file in resources/ does not import",
+    "FT108": "a service cannot be as it is declared",
+    "FT109": "a service is called with other arguments than it takes",
+    "FT110": "a service returned something else than one value of its type per row",
+    "FT111": "a service is called where its arguments cannot be collected",
+    "FT112": "a service gives other answers for the same rows",
+    "FT113": "a service cannot be fitted",
+    "FT114": "a service fails on everything",
+    "FT115": "a labeling function calls a service",
+    "FT201": "a service has no answer for some contents",
+    "FT202": "rows of a feature have no key",
+    "FT203": "rows of a feature are for keys that are no entity",
+    "FT204": "a feature has no value in a modality",
+    "FT205": "vectors with NaN or infinity are NULL",
     # end models: 1xx errors, 2xx warnings
     "LM230": "LFs that repeat each other are read together",
     "EM101": "the training or dev batches hold no rows",
@@ -194,6 +243,7 @@ CODES: dict[str, str] = {
     "EM121": "a package that writes that format is not installed",
     "EM122": "the device has no memory for a single row",
     "EM123": "an end model was asked to read a feature that is not servable",
+    "EM124": "modalities cannot be fused like this",
     "EM201": "a feature has one value only and carries no information",
     "EM202": "a column is not used as a feature",
     "EM203": "no dev batches: early stopping is off",
@@ -201,6 +251,8 @@ CODES: dict[str, str] = {
     "EM205": "training stopped at the epoch limit while the dev loss was still falling",
     "EM206": "the device ran out of memory: the batch was halved",
     "EM207": "boosted trees read a part of the training rows",
+    "EM208": "a modality has no labelled row: fusion goes without it",
+    "EM209": "the views of two modalities say the same: early fusion stands in for late",
 }
 """Stable code -> what it means, in one line; printed by `groundswell doctor --codes`."""
 
@@ -325,7 +377,19 @@ class EndModelError(GroundswellError):
 
 
 class AffinityError(GroundswellError):
-    """Images, vectors, networks or options that affinity coding cannot use (codes AF...)."""
+    """Images, vectors, networks or options that affinity coding or an image service cannot use (codes AF...)."""
+
+
+class MiningError(GroundswellError):
+    """Gold, features or options that labeling functions cannot be mined from (codes MN...)."""
+
+
+class PropagationError(GroundswellError):
+    """Seeds, features, weights or options that label propagation cannot use (codes PR...)."""
+
+
+class StudyError(GroundswellError):
+    """A study that the task has not the labels, modalities or features for (codes SY...)."""
 
 
 class GroundswellWarning(UserWarning):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 RESERVED_COLUMNS = ("entity_id", "modality", "split", "event_time")
 """Columns of `entity` that groundswell writes; a source column of that name is carried as `<name>_`."""
 
-RESOURCES = ("affinity_label",)
-"""Relations of a task that other verbs build and LFs may read: entity_id, label and p."""
+RESOURCES = ("affinity_label", "propagation_label", "propagation_probability")
+"""Relations of a task that other verbs build and LFs may read: entity_id, label and, where they are probabilities, p."""
 
 SPLITS = ("train", "dev", "test")
 
@@ -41,6 +41,13 @@ class GoldSource:
 
 
 @dataclass(frozen=True)
+class StudySource(GoldSource):
+    """Labels that only studies see: to train supervised models on, and to judge by. optimum: a column with the best score there is."""
+
+    optimum: str | None = None
+
+
+@dataclass(frozen=True)
 class SplitRule:
     """How rows are divided into train, dev and test.
 
@@ -62,6 +69,7 @@ class Task:
     classes: tuple[str, ...]
     modalities: tuple[str, ...]
     gold: GoldSource | None = None
+    study: StudySource | None = None
     split: SplitRule = SplitRule()
     label_model: Mapping[str, Any] = field(default_factory=lambda: {"method": "auto", "seed": 0})
     end_model: Mapping[str, Any] = field(default_factory=lambda: {"method": "logistic", "seed": 0})
@@ -122,6 +130,11 @@ class Resource:
     servable     may a deployed model read it?
     query        the SELECT as written: the key, and a column called like the feature
     type         DuckDB type of that column
+    modalities   those it is declared for; None = nothing is said
+    meaning      canonical text of what it computes: unchanged by white space, comments and case
+    reads        (relation, column) pairs of the warehouse it may read; "*" = every column
+    services     names of the services it calls
+    volatile     reads the clock: always stale
     """
 
     name: str
@@ -133,6 +146,27 @@ class Resource:
     type: str
     path: str
     line: int
+    modalities: tuple[str, ...] | None = None
+    meaning: str = ""
+    reads: tuple[tuple[str, str], ...] = ()
+    services: tuple[str, ...] = ()
+    volatile: bool = False
+
+
+@dataclass(frozen=True)
+class BuiltFeature:
+    """What is known of a feature that was built.
+
+    content   a hash of its values
+    versions  of the services it calls, in their order
+    cost_ms   milliseconds a content takes, all its services together: measured, or else as declared; None = nobody knows
+    failures  contents its services have no answer for
+    """
+
+    content: str
+    versions: tuple[int, ...] = ()
+    cost_ms: float | None = None
+    failures: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,6 +176,7 @@ class EntityLayout:
     columns    column of `entity` -> DuckDB type
     query      the SELECT over the warehouse that builds it
     resources  features that are joined to the modalities' own columns
+    built      feature -> what is known of it since it was built
     """
 
     key_type: str
@@ -149,6 +184,7 @@ class EntityLayout:
     sources: tuple[SourceLayout, ...]
     query: exp.Expression
     resources: tuple[Resource, ...] = ()
+    built: Mapping[str, BuiltFeature] = field(default_factory=dict)
 
 
 LFKind = Literal["predicate", "relation", "python"]

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     import ibis
 
     from .coding import Coding
+    from .curating import Curation
+    from .propagating import Propagation
     from .reviewing import Review
+    from .studies import StudyResult
+    from .suggesting import Suggestions
     from .training import Training
 
 
@@ -135,11 +139,11 @@ class Workspace:
     def _options(self, select: Sequence[str], full: bool, keep_going: bool = False, seed: int | None = None) -> pipeline.RunOptions:
         return pipeline.RunOptions(tuple(select), full, keep_going, seed, tuple(self._declared.values()))
 
-    def train(self, method: str | None = None, *, seed: int | None = None, listen: Listener = silent) -> Training:
+    def train(self, method: str | None = None, *, fusion: str | None = None, seed: int | None = None, listen: Listener = silent) -> Training:
         """Train an end model on the labels and predict every entity."""
         from .training import train
 
-        trained = train(self.project, self.task, method, seed, listen)
+        trained = train(self.project, self.task, method, seed, listen, fusion)
         self._reader, self._scoring = None, False
         return trained
 
@@ -154,6 +158,53 @@ class Workspace:
         self._reader, self._scoring = None, False
         return found
 
+    def suggest(self, *, listen: Listener = silent, **options: Any) -> Suggestions:
+        """Mine labeling functions from gold; see `mining.MiningOptions`. Nothing votes before it is accepted."""
+        from .mining import mining_options
+        from .suggesting import suggest
+
+        found = suggest(self.project, self.task, mining_options(options), listen)
+        self._reader, self._scoring = None, False
+        return found
+
+    def accept(self, ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
+        """Write suggestions to lfs/suggested.sql: those numbers, or all that are open. The accepted rows, with the LF's name."""
+        from .suggesting import accept
+
+        named = accept(self.project, self.task, ids)
+        self._reader, self._scoring = None, False
+        return named
+
+    def curate(self, *, propagation: Mapping[str, Any] | None = {}, listen: Listener = silent, **options: Any) -> Curation:
+        """Mine, accept, propagate, run, and measure what each part added; options of `suggest`, and of `propagate` (None: without it)."""
+        from .curating import CurationOptions, curate
+        from .mining import mining_options
+        from .propagation.options import propagation_options
+
+        spread = None if propagation is None else propagation_options(propagation)
+        done = curate(self.project, self.task, CurationOptions(mining_options(options), spread), listen)
+        self._reader, self._scoring = None, False
+        return done
+
+    @property
+    def suggested_path(self) -> Path:
+        """The file accepted suggestions are written to."""
+        from .suggesting import suggested_path
+
+        return suggested_path(self.project, self.task)
+
+    def propagate(self, *, listen: Listener = silent, **options: Any) -> Propagation:
+        """Label propagation: gold labels of train spread to rows like them.
+
+        options  those of `propagation.options.PropagationOptions`. Raises PropagationError.
+        """
+        from .propagating import propagate
+        from .propagation.options import propagation_options
+
+        found = propagate(self.project, self.task, propagation_options(options), listen)
+        self._reader, self._scoring = None, False
+        return found
+
     def affinity_study(self, seeds: Sequence[int] = (0, 1, 2), *, listen: Listener = silent, **options: Any) -> pa.Table:
         """The table of the affinity paper for this task: rules and affinities, each with either kind of model; see `coding_study`."""
         from .coding import coding_options
@@ -162,6 +213,14 @@ class Workspace:
         rows = affinity_study(self.project, self.task, coding_options(options), seeds, listen)
         self._reader, self._scoring = None, False
         return pa.Table.from_pylist(rows)
+
+    def study(self, name: str, *, listen: Listener = silent, **options: Any) -> StudyResult:
+        """One of the paper's studies: end-to-end, crossover, factors, lesion, fusion, curation; see `studies.StudyOptions`."""
+        from .studies import StudyOptions, study
+
+        found = study(self.project, self.task, name, StudyOptions(**options), listen)
+        self._reader, self._scoring = None, False
+        return found
 
     def clusters(self, name: str) -> pa.Table:
         """The clusters of an affinity coding: cluster, label, size, the most typical entities."""

@@ -10,7 +10,7 @@ from typing import Any, Iterable
 from zoneinfo import available_timezones
 
 from ..errors import ConfigError, Location, did_you_mean
-from ..types import GoldSource, Modality, Project, SplitRule, Task
+from ..types import GoldSource, Modality, Project, SplitRule, StudySource, Task
 
 CONFIG_FILE = "groundswell.toml"
 
@@ -21,15 +21,17 @@ KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "task": {
         "classes": list,
         "gold": dict,
+        "study": dict,
         "split": dict,
         "modalities": list,
         "label_model": dict,
         "end_model": dict,
     },
     "gold": {"from": str, "key": (str, list), "label": str},
+    "study": {"from": str, "key": (str, list), "label": str, "optimum": str},
     "split": {"column": str, "hash": list, "before": (str, date)},
 }
-REQUIRED = {"modality": ("from", "key"), "task": ("classes",), "gold": ("from", "key", "label"), "warehouse": ("from",)}
+REQUIRED = {"modality": ("from", "key"), "task": ("classes",), "gold": ("from", "key", "label"), "study": ("from", "key", "label"), "warehouse": ("from",)}
 RESERVED_TASKS = {"gs", "main", "store", "warehouse", "memory", "temp", "system", "groundswell", "work", "information_schema", "pg_catalog"}
 MEMORY = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?B|%)", re.IGNORECASE)
 TASK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -138,6 +140,7 @@ class _Reader:
             classes=self._classes((*at, "classes"), block["classes"]),
             modalities=used,
             gold=self._gold((*at, "gold")) if "gold" in block else None,
+            study=self._study((*at, "study")) if "study" in block else None,
             split=self._split((*at, "split")) if "split" in block else SplitRule(),
             label_model=self._model((*at, "label_model"), block.get("label_model"), "auto"),
             end_model=self._model((*at, "end_model"), block.get("end_model"), "logistic"),
@@ -157,6 +160,10 @@ class _Reader:
     def _gold(self, at: tuple[str, ...]) -> GoldSource:
         block = self._section(at, "gold", required=True)
         return GoldSource(block["from"], self._columns(at, block["key"]), block["label"])
+
+    def _study(self, at: tuple[str, ...]) -> StudySource:
+        block = self._section(at, "study", required=True)
+        return StudySource(block["from"], self._columns(at, block["key"]), block["label"], block.get("optimum"))
 
     def _columns(self, at: tuple[str, ...], key: str | list[Any]) -> tuple[str, ...]:
         columns = (key,) if isinstance(key, str) else tuple(key)

@@ -1,0 +1,323 @@
+"""A study from the store to rows of `study`: arms in parallel, finished ones kept, the same test rows for all (Suri et al. 2020, section 6)."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+from shutil import rmtree
+from typing import Any, Callable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from .. import __version__
+from ..curating import part_labels
+from ..end_models import FeatureSpec, infer_features
+from ..end_models.settings import model_options
+from ..errors import ConfigError, Diagnostic, StudyError, did_you_mean
+from ..evaluation import STUDY_TABLE
+from ..features import entity_layout, gold_query
+from ..pipeline import refresh
+from ..state import digest, fingerprint_of, recorded, remember
+from ..store import Store, publish, writing
+from ..store.names import quoted, table_name
+from ..types import RESERVED_COLUMNS, Event, Listener, Project, Task, silent
+from .arms import BASELINE, CROSS_MODAL, Arm, FeatureSets, crossover_arms, curation_arms, end_to_end_arms, factor_arms, fusion_arms, lesion_arms
+from .crossing import crossing
+from .rows import RowFiles, pattern_labels, write_labels, write_rows
+from .work import Work, done, done_alone, test_rows
+
+SAMPLE_ROWS = 20_000
+SETTINGS = ("servable", "all", "both")
+STUDIES = ("end-to-end", "crossover", "factors", "lesion", "fusion", "curation")
+ALL_FEATURES = " (all features)"
+"""Behind the name of an arm whose model also reads features that are not servable."""
+REST = "other"
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """How a study is run.
+
+    seeds     of every arm
+    features  servable: the end model reads what a deployed one may; all: everything; both: one after the other
+    method    the end model (default: the task's)
+    points    of the learning curve
+    workers   processes (default: one per core, at most four; one on an accelerator)
+    """
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    features: str = "servable"
+    method: str | None = None
+    points: int = 8
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.features not in SETTINGS:
+            raise ConfigError("CFG106", f'features cannot be "{self.features}"', hint=f"one of {', '.join(SETTINGS)}")
+        if not self.seeds or self.points < 2 or (self.workers is not None and self.workers < 1):
+            raise ConfigError("CFG106", "a study needs a seed, two points and a worker", hint="seeds = (0, 1, 2), points = 8, workers = 2")
+
+
+@dataclass
+class StudyResult:
+    """Rows of `study` (arm, seed, metric, value, low, high, n_rows), how many arms were kept from before, what a person should know."""
+
+    name: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    kept: int = 0
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def summary(self) -> list[dict[str, Any]]:
+        """One dict per arm: mean over seeds of each metric, with its 95 % t-interval for average precision."""
+        arms = dict.fromkeys(row["arm"] for row in self.rows)
+        return [_summarised(arm, [row for row in self.rows if row["arm"] == arm]) for arm in arms]
+
+
+def study(project: Project, task: Task, name: str, options: StudyOptions = StudyOptions(), listen: Listener = silent) -> StudyResult:
+    """Run a study and publish it in `study`. Arms finished by an earlier run on the same data are kept.
+
+    Raises StudyError: SY101 no such study, SY102 no labels yet, SY103 no labelled and unlabelled modality, SY104 nothing to judge by.
+    """
+    if name not in STUDIES:
+        raise StudyError("SY101", f'there is no study "{name}"', hint=did_you_mean(name, STUDIES) or f"one of {', '.join(STUDIES)}")
+    with writing(project, "study") as store:
+        with recorded(store, "study", task.name) as record:
+            refresh(store, project, task, record, listen)
+            if not store.has_table(task.name, "pattern_label"):
+                raise StudyError("SY102", "there are no labels to train on yet", hint="groundswell run, or groundswell curate")
+            result = _Study(store, project, task, name, options, listen).run()
+        publish(store, project.published)
+        return result
+
+
+class _Study:
+    """The steps of one study."""
+
+    def __init__(self, store: Store, project: Project, task: Task, name: str, options: StudyOptions, listen: Listener):
+        self.store, self.project, self.task, self.name, self.options, self.listen = store, project, task, name, options, listen
+        self.result = StudyResult(name)
+        self.folder = project.state_dir / "study" / task.name
+        self.settings = dict(task.end_model) | ({"method": options.method} if options.method else {})
+
+    def run(self) -> StudyResult:
+        self.old, self.new = self._modalities()
+        self._told()
+        spec = self._spec()
+        rmtree(self.folder, ignore_errors=True)
+        self.listen(Event("study", "writing the rows every arm reads"))
+        write_rows(self.store, self.task, spec.names, self.folder)
+        write_labels(self.folder, "current", pattern_labels(self.store, self.task))
+        self.files = RowFiles(self.folder, len(self.task.classes))
+        if not any(True for _ in test_rows(self.files, self.new)):
+            raise StudyError("SY104", f"no row of {self.new} in the test split has a known class", hint="gold for it, or study = { from = ..., key = ..., label = ... }")
+        self.store.connection.execute(STUDY_TABLE.format(schema=quoted(self.task.name)))
+        fingerprint = self._fingerprint()
+        work = [(each, digest(fingerprint, repr(each.arm), str(each.seed))) for each in self._work(spec)]
+        self.order = list(dict.fromkeys(each.arm.name for each, _ in work))
+        self._forget_others(set(self.order))
+        self._run([(each, mark) for each, mark in work if not self._known(each, mark)])
+        self._conclude()
+        rmtree(self.folder, ignore_errors=True)
+        return self.result
+
+    # -- what there is --------------------------------------------------------------------------------------------------
+
+    def _modalities(self) -> tuple[str, str]:
+        """(the labelled modality, the one nobody labelled in train). Raises StudyError SY103."""
+        counts = dict(self.store.rows(f"SELECT e.modality, count(*) FROM {self._table('entity')} AS e JOIN {self._table('gold_label')} USING (entity_id) WHERE split = 'train' GROUP BY 1"))
+        new = [m for m in self.task.modalities if m not in counts]
+        if not counts or not new:
+            raise StudyError("SY103", f"studies compare a modality with gold in train and one without; with gold: {', '.join(counts) or 'none'}", hint="a second [modality.NAME] nobody labelled")
+        return max(counts, key=counts.get), new[0]
+
+    def _told(self) -> None:
+        """TEMP table study_told: labels that only studies see."""
+        source = self.task.study
+        if source is None:
+            self.store.execute("CREATE OR REPLACE TEMP TABLE study_told AS SELECT entity_id, CAST(NULL AS VARCHAR) AS label, CAST(NULL AS DOUBLE) AS optimum FROM " + self._table("entity") + " LIMIT 0")
+            self.result.diagnostics.append(Diagnostic("SY201", f"no hand labels of {self.new} to train a supervised model on: nothing is relative to one", hint="study = { from = ..., key = ..., label = ... } in groundswell.toml"))
+            return
+        layout = entity_layout(self.store, self.project, self.task)
+        query = gold_query(self.store, replace(self.task, gold=source), layout).sql("duckdb")
+        optimum = gold_query(self.store, replace(self.task, gold=replace(source, label=source.optimum)), layout).sql("duckdb") if source.optimum else "SELECT NULL AS entity_id, NULL AS label LIMIT 0"
+        self.store.execute(f"CREATE OR REPLACE TEMP TABLE study_told AS SELECT t.entity_id, t.label, CAST(o.label AS DOUBLE) AS optimum FROM ({query}) AS t LEFT JOIN ({optimum}) AS o ON o.entity_id = t.entity_id")
+
+    def _spec(self) -> FeatureSpec:
+        """Every feature an end model can read, servable or not."""
+        sample = self.store.arrow(f"SELECT * FROM {self._table('entity')} ORDER BY md5(CAST(entity_id AS VARCHAR)) LIMIT {SAMPLE_ROWS}")
+        wanted = self.settings.get("features")
+        closed = self._closed()
+        exclude = [c for c in sample.column_names if c in RESERVED_COLUMNS or (wanted is not None and c not in wanted and c not in closed)]
+        return infer_features(sample.schema, sample, kinds=self.settings.get("kinds"), exclude=exclude)[0]
+
+    def _closed(self) -> set[str]:
+        return {f for (f,) in self.store.rows("SELECT feature FROM gs.feature WHERE NOT servable")} if self.store.has_table("gs", "feature") else set()
+
+    def _sets(self, spec: FeatureSpec, everything: bool) -> FeatureSets:
+        """Features by set and modality."""
+        asked = ", ".join(f"bool_or({quoted(f.name)} IS NOT NULL)" for f in spec.features)
+        rows = self.store.rows(f"SELECT modality, {asked} FROM {self._table('entity')} WHERE modality IN ('{self.old}', '{self.new}') GROUP BY 1")
+        has = {modality: {f.name for f, known in zip(spec.features, filled) if known} for modality, *filled in rows}
+        open_ = {f.name for f in spec.features} - (set() if everything else self._closed())
+        named = dict(self.store.rows("SELECT feature, feature_set FROM gs.feature")) if self.store.has_table("gs", "feature") else {}
+        shared = [f.name for f in spec.features if f.name in open_ and f.name in has[self.old] & has[self.new]]
+        groups = sorted({named.get(f) or REST for f in shared}, key=lambda g: (g == REST, g))
+        own = tuple(f.name for f in spec.features if f.name in open_ and f.name in has[self.new] - has[self.old])
+        vectors = tuple(f.name for f in spec.features if f.kind == "embedding" and f.name in own)
+        return FeatureSets(
+            self.old, self.new, {g: tuple(f for f in shared if (named.get(f) or REST) == g) for g in groups}, own, vectors,
+            tuple(f.name for f in spec.features if f.name in open_ and f.name in has[self.old] - has[self.new]),
+        )  # fmt: skip
+
+    # -- arms -----------------------------------------------------------------------------------------------------------
+
+    def _work(self, spec: FeatureSpec) -> Iterator[Work]:
+        settings = {"servable": (False,), "all": (True,), "both": (False, True)}[self.options.features]
+        for everything in settings:
+            sets = self._sets(spec, everything)
+            if not sets.shared:
+                raise StudyError("SY103", f"{self.old} and {self.new} share no {'feature' if everything else 'servable feature'}", hint="add features/*.sql that hold for both")
+            for arm in self._arms(sets):
+                if any(source.labels == "told" for source in arm.sources) and self.task.study is None:
+                    continue
+                named = replace(arm, name=arm.name + (ALL_FEATURES if everything and arm.name != BASELINE else ""))
+                for seed in self.options.seeds if not (everything and arm.name == BASELINE and len(settings) > 1) else ():
+                    yield Work(self.folder, named, seed, tuple(self.task.classes), spec, self.settings["method"], model_options(self.settings), self.new, self.old)
+
+    def _arms(self, sets: FeatureSets) -> Sequence[Arm]:
+        if self.name == "crossover":
+            return crossover_arms(sets, self.files.pool("train", self.new, "told"), self.options.points)
+        if self.name == "curation":
+            labels = part_labels(self.store, self.task)
+            for part, p in labels.items():
+                write_labels(self.folder, part, p)
+            return curation_arms(sets, list(labels))
+        makers: dict[str, Callable[[FeatureSets], list[Arm]]] = {"end-to-end": end_to_end_arms, "factors": factor_arms, "lesion": lesion_arms, "fusion": fusion_arms}
+        return makers[self.name](sets)
+
+    # -- running --------------------------------------------------------------------------------------------------------
+
+    def _fingerprint(self) -> str:
+        parts = [str(fingerprint_of(self.store, self.task.name, output)) for output in ("entity", "gold_label", "label_model")]
+        told = str(self.store.rows("SELECT count(*), CAST(sum(hash(entity_id, label)) AS VARCHAR) FROM study_told"))
+        return digest(*parts, told, repr(sorted(map(str, self.settings.items()))), repr(asdict(self.options)["method"]), __version__)
+
+    def _known(self, work: Work, mark: str) -> bool:
+        known = fingerprint_of(self.store, self.task.name, self._output(work)) == mark
+        self.result.kept += known
+        return known
+
+    def _output(self, work: Work) -> str:
+        return f"study {self.name} / {work.arm.name} / {work.seed}"
+
+    def _forget_others(self, names: set[str]) -> None:
+        """Rows of arms or seeds that this study no longer has."""
+        seeds = ", ".join(map(str, self.options.seeds))
+        self.store.execute(f"DELETE FROM {self._table('study')} WHERE study = $s AND (NOT list_contains($names, arm) OR seed NOT IN ({seeds}))", {"s": self.name, "names": sorted(names)})
+
+    def _run(self, work: list[tuple[Work, str]]) -> None:
+        finished = 0
+        for each, mark, rows in _results(work, self._workers(len(work))):
+            self.listen(Event("study", f"{each.arm.name}, seed {each.seed}", finished, len(work)))
+            finished += 1
+            with self.store.transaction():
+                self._write(each.arm.name, each.seed, rows)
+                remember(self.store, self.task.name, self._output(each), mark)
+
+    def _workers(self, n: int) -> int:
+        if self.options.workers is not None:
+            return min(self.options.workers, max(n, 1))
+        import torch
+
+        return 1 if torch.cuda.is_available() else max(1, min(os.cpu_count() or 1, 4, n))
+
+    def _write(self, arm: str, seed: int, rows: Sequence[dict[str, Any]]) -> None:
+        """Replace the metrics of one arm and seed."""
+        metrics = [row["metric"] for row in rows]
+        self.store.execute(
+            f"DELETE FROM {self._table('study')} WHERE study = $s AND arm = $a AND seed = $d AND list_contains($m, metric)", {"s": self.name, "a": arm, "d": seed, "m": metrics}
+        )
+        kinds = {"metric": pa.string(), "value": pa.float64(), "low": pa.float64(), "high": pa.float64(), "n_rows": pa.int64()}
+        table = pa.table({"study": [self.name] * len(rows), "arm": [arm] * len(rows), "seed": pa.array([seed] * len(rows), pa.int64())} | {k: pa.array([r[k] for r in rows], t) for k, t in kinds.items()})
+        self.store.append_arrow(self.task.name, "study", table)
+
+    # -- concluding -----------------------------------------------------------------------------------------------------
+
+    def _conclude(self) -> None:
+        """Figures relative to the baseline, the crossing, the optimum; then all rows of the study."""
+        value = {(a, s): v for a, s, v in self.store.rows(f"SELECT arm, seed, value FROM {self._table('study')} WHERE study = $n AND metric = 'average_precision'", {"n": self.name})}
+        for (arm, seed), found in value.items():
+            base = value.get((BASELINE, seed))
+            if base:
+                self._write(arm, seed, [{"metric": "relative_average_precision", "value": found / base if found is not None else None, "low": None, "high": None, "n_rows": None}])
+        if self.name == "crossover":
+            self._crossings(value)
+        self._optimum()
+        rows = self.store.arrow(f"SELECT arm, seed, metric, value, low, high, n_rows FROM {self._table('study')} WHERE study = $n ORDER BY ALL", {"n": self.name}).to_pylist()
+        place = {arm: i for i, arm in enumerate(["optimum", *self.order])}
+        self.result.rows = sorted(rows, key=lambda row: place[row["arm"]])
+
+    def _crossings(self, value: dict[tuple[str, int], float]) -> None:
+        for suffix in ("", ALL_FEATURES):
+            for seed in self.options.seeds:
+                curve = sorted((int(arm.removesuffix(suffix).split()[1]), v) for (arm, s), v in value.items() if s == seed and arm.startswith("supervised ") and arm.endswith(suffix) and (suffix or "(" not in arm))
+                target = value.get((CROSS_MODAL + suffix, seed))
+                if len(curve) > 1 and target is not None:
+                    found = crossing(*zip(*curve), target)
+                    self._write(CROSS_MODAL + suffix, seed, [{"metric": "crossover", "value": found.n, "low": None, "high": None, "n_rows": found.most}])
+
+    def _optimum(self) -> None:
+        """Average precision of the score that the study's labels come with, where they do."""
+        if self.task.study is None or not self.task.study.optimum:
+            return
+        from ..end_models.metrics import judged
+
+        batches = list(test_rows(self.files, self.new))
+        score = np.concatenate([b.column("optimum").to_numpy(zero_copy_only=False) for b in batches]).astype(float)
+        gold = np.concatenate([b.column("told").fill_null(-1).to_numpy().astype(int) for b in batches])
+        known = ~np.isnan(score) & (gold >= 0)
+        if known.any() and len(self.task.classes) == 2:
+            found = [m for m in judged(gold[known], np.stack([1 - score[known], score[known]], axis=1)) if m.name == "average_precision"]
+            self._write("optimum", self.options.seeds[0], [{"metric": m.name, "value": m.value, "low": m.low, "high": m.high, "n_rows": m.n} for m in found])
+
+    def _table(self, name: str) -> str:
+        return table_name(self.task.name, name)
+
+
+def _results(work: list[tuple[Work, str]], workers: int) -> Iterator[tuple[Work, str, list[dict[str, Any]]]]:
+    """Every piece of work with what came of it, as it is finished."""
+    if workers <= 1:
+        yield from ((each, mark, done(each)) for each, mark in work)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        pending = {pool.submit(done_alone, each): (each, mark) for each, mark in work}
+        try:
+            for future in as_completed(pending):
+                yield (*pending[future], future.result())
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _summarised(arm: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    values = {m: [r["value"] for r in rows if r["metric"] == m and r["value"] is not None] for m in dict.fromkeys(r["metric"] for r in rows)}
+    found: dict[str, Any] = {"arm": arm, "seeds": len({r["seed"] for r in rows})}
+    low, high = t_interval(values.get("average_precision", []))
+    for metric, each in values.items():
+        found[metric] = float(np.mean(each)) if each else None
+        if metric == "average_precision":
+            found |= {"low": low, "high": high}
+    return found
+
+
+def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float | None, float | None]:
+    """The interval of a mean over seeds, by Student's t; None for fewer than two."""
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return None, None
+    half = t.ppf((1 + level) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return float(np.mean(values) - half), float(np.mean(values) + half)

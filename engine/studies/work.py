@@ -1,0 +1,87 @@
+"""One arm of a study, one seed: fitted and judged, in this process or one of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator, Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from ..end_models import FeatureSpec, end_model
+from ..end_models.metrics import judged
+from ..end_models.views import has_rows, part_of, tenths
+from .arms import Arm
+from .rows import RowFiles, shown
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a process needs to know of one arm and seed."""
+
+    folder: Path
+    arm: Arm
+    seed: int
+    classes: tuple[str, ...]
+    spec: FeatureSpec
+    method: str
+    options: Mapping[str, Any]
+    new: str
+    old: str
+
+
+def done(work: Work) -> list[dict[str, Any]]:
+    """Rows of `study` for one arm and seed: metric, value, low, high, n_rows. Needs no database."""
+    files = RowFiles(work.folder, len(work.classes))
+    model = _fitted(work, files)
+    gold, p = _judged(work, files, model)
+    rows = [{"metric": m.name, "value": m.value, "low": m.low, "high": m.high, "n_rows": m.n} for m in judged(gold, p, None, work.seed)]
+    return [{"arm": work.arm.name, "seed": work.seed, **row} for row in rows]
+
+
+def done_alone(work: Work) -> list[dict[str, Any]]:
+    """The same on one thread: for a process beside others."""
+    import torch
+
+    torch.set_num_threads(1)
+    return done(work)
+
+
+def _fitted(work: Work, files: RowFiles) -> Any:
+    arm = work.arm
+    names = tuple(dict.fromkeys(f for features in arm.features.values() for f in features))
+    spec = part_of(work.spec, names)
+    rows, dev = (lambda: files.labelled(arm, "train", work.seed)), (lambda: files.labelled(arm, "dev", work.seed))
+    if any(source.most is not None or source.labels == "told" for source in arm.sources) or not has_rows(dev):
+        rows, dev = tenths(rows)
+    if arm.fusion == "early":
+        model = end_model(work.method, **work.options)
+    else:
+        views = {m: [f for f in names if f in arm.shown(m)] for m in arm.features}
+        model = end_model("fusion", scheme=arm.fusion, base=work.method, views=views, old=[work.old], **work.options)
+    return model.fit(rows, spec, work.classes, dev=dev if has_rows(dev) else None, seed=work.seed)
+
+
+def _judged(work: Work, files: RowFiles, model: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(gold int (n,), p float (n, K)) of the test rows of the new modality."""
+    gold, p = [], []
+    for batch in test_rows(files, work.new):
+        position = batch.column("told").fill_null(-1).to_numpy().astype(int)
+        position = np.where(position < 0, batch.column("gold").fill_null(-1).to_numpy().astype(int), position)
+        gold.append(position)
+        p.append(model.predict(pa.RecordBatch.from_pydict(shown(batch, work.arm))))
+    return np.concatenate(gold), np.concatenate(p)
+
+
+def test_rows(files: RowFiles, modality: str) -> Iterator[pa.RecordBatch]:
+    """Rows of the test split and a modality whose class is known, by studies or by the pipeline."""
+    for batch in files.batches("test"):
+        here = np.array([m == modality for m in batch.column("modality").to_pylist()], bool)
+        known = batch.column("told").is_valid().to_numpy(zero_copy_only=False) | batch.column("gold").is_valid().to_numpy(zero_copy_only=False)
+        kept = batch.filter(pa.array(here & known))
+        if kept.num_rows:
+            yield kept
+
+
+test_rows.__test__ = False
