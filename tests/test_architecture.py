@@ -11,13 +11,14 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from groundswell.errors import CODES
+from groundswell.codes import CODES
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGINE, SQL = ROOT / "engine", ROOT / "sql"
 MODULES = sorted(p for p in ENGINE.rglob("*.py"))
 
 FLOORS = [
+    {"codes"},
     {"errors"},
     {"types"},
     {"store", "vision"},
@@ -108,7 +109,7 @@ def test_public_names_exist():
         groundswell.nothing_like_this  # noqa: B018
 
 
-CODE = re.compile(r"\b(?:CFG|LF|ST|LM|EM|FT|AF|PR|MN)[12]\d\d\b")
+CODE = re.compile(r"\b(?:CFG|LF|ST|LM|EM|FT|AF|PR|MN|SY)[12]\d\d\b")
 
 
 def codes_used() -> set[str]:

@@ -9,10 +9,10 @@ import click
 
 from .. import __version__
 from ..errors import GroundswellError
-from . import affinity, analysis, demo, develop, handover, models, report, review, study
+from . import affinity, analysis, curate, demo, develop, handover, models, propagation, report, review, study
 from .console import complain
 
-VERBS = (*demo.VERBS, *develop.VERBS, *analysis.VERBS, *review.VERBS, *models.VERBS, *affinity.VERBS, *study.VERBS, *report.VERBS, *handover.VERBS)
+VERBS = (*demo.VERBS, *develop.VERBS, *analysis.VERBS, *curate.VERBS, *review.VERBS, *models.VERBS, *affinity.VERBS, *propagation.VERBS, *study.VERBS, *report.VERBS, *handover.VERBS)
 OUR_BUG = 4
 
 

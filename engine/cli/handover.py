@@ -107,7 +107,7 @@ def sql(project: str, task: str | None, dialect: str, output: str | None) -> Non
 def doctor(codes: bool, project: str) -> int:
     """Versions, locks, sandbox, sanity of the label models; --codes lists all codes."""
     if codes:
-        from ..errors import CODES
+        from ..codes import CODES
 
         show_rows(["code", "meaning"], sorted(CODES.items()))
         return 0
