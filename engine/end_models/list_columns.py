@@ -52,13 +52,19 @@ class MultivaluedColumn(VocabularyColumn):
 
 
 class EmbeddingColumn:
-    """The vector as it is, and a missing flag: d + 1 dense columns; zeros where it is NULL. d is that of the training rows."""
+    """The vector, and a missing flag: d + 1 dense columns; zeros where it is NULL. d is that of the training rows.
+
+    Vectors are moved and scaled, all dimensions alike, so that those of the training rows have mean zero and a mean square length
+    of 1, as rows of n-grams have: directions stay, and a network whose vectors are 300 long learns at the same pace as any other.
+    """
 
     sparse_width = 0
 
     def __init__(self, feature: Feature, options):
         self.feature = feature
-        self.size = 0
+        self.size, self.scale = 0, 1.0
+        self.mean = np.zeros(0)
+        self._n, self._squares = 0, 0.0
 
     @property
     def dense_width(self) -> int:
@@ -69,10 +75,15 @@ class EmbeddingColumn:
         lengths = self._lengths(column)
         if not self.size and len(lengths):
             self.size = int(lengths[0])
-        self._checked(column, lengths)
+        vectors = self._checked(column, lengths).astype(float)
+        self.mean = self.mean + vectors.sum(axis=0) if len(self.mean) else vectors.sum(axis=0)
+        self._n, self._squares = self._n + len(vectors), self._squares + float((vectors * vectors).sum())
 
     def freeze(self) -> list[Diagnostic]:
         if self.size:
+            self.mean = self.mean / self._n
+            spread = self._squares / self._n - float(self.mean @ self.mean)
+            self.scale = 1 / np.sqrt(spread) if spread > 1e-12 * max(self._squares / self._n, 1e-300) else 1.0
             return []
         return [Diagnostic("EM201", f'feature "{self.feature.name}" is missing in every training row', hint="leave it out")]
 
@@ -82,7 +93,7 @@ class EmbeddingColumn:
         vectors = self._checked(column, self._lengths(column))
         present = pc.is_valid(column).to_numpy(zero_copy_only=False)
         found = np.zeros((len(column), self.dense_width), np.float32)
-        found[present, : self.size] = vectors
+        found[present, : self.size] = (vectors - self.mean) * self.scale
         found[~present, self.size] = 1
         return found
 
@@ -108,7 +119,7 @@ class EmbeddingColumn:
         return vectors
 
     def state(self) -> dict:
-        return {"size": self.size}
+        return {"size": self.size, "mean": [float(m) for m in self.mean], "scale": float(self.scale)}
 
     def restore(self, state: dict) -> None:
-        self.size = state["size"]
+        self.size, self.mean, self.scale = state["size"], np.array(state["mean"]), state["scale"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ..end_models import FeatureSpec, end_model
 from ..end_models.metrics import judged
-from ..end_models.views import has_rows, part_of, tenths
+from ..end_models.views import has_rows, only, part_of, tenths
 from .arms import Arm
 from .rows import RowFiles, shown
 
@@ -49,11 +49,12 @@ def done_alone(work: Work) -> list[dict[str, Any]]:
 
 
 def _fitted(work: Work, files: RowFiles) -> Any:
+    """The arm's model. It stops early on weakly labelled dev rows; on every tenth row where a modality has none, or labels are counted."""
     arm = work.arm
     names = tuple(dict.fromkeys(f for features in arm.features.values() for f in features))
     spec = part_of(work.spec, names)
     rows, dev = (lambda: files.labelled(arm, "train", work.seed)), (lambda: files.labelled(arm, "dev", work.seed))
-    if any(source.most is not None or source.labels == "told" for source in arm.sources) or not has_rows(dev):
+    if any(source.most is not None or source.labels == "told" or not has_rows(only(dev, (source.modality,))) for source in arm.sources):
         rows, dev = tenths(rows)
     if arm.fusion == "early":
         model = end_model(work.method, **work.options)

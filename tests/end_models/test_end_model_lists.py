@@ -30,10 +30,11 @@ def test_multi_hot_keeps_null_and_empty_apart():
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float64()), pa.list_(pa.float32(), 2), pa.list_(pa.int32())])
-def test_embeddings_are_copied_and_missing_ones_flagged(kind):
+def test_embeddings_are_centred_to_a_mean_length_of_one_and_missing_ones_flagged(kind):
     column = pa.array([[1, 2], None, [3, 4]], kind)
     encoder, warnings = fitted(EmbeddingColumn, VECTOR, column)
-    assert warnings == [] and encoder.dense(column).tolist() == [[1, 2, 0], [0, 0, 1], [3, 4, 0]]
+    half = np.sqrt(0.5)
+    assert warnings == [] and np.allclose(encoder.dense(column), [[-half, -half, 0], [0, 0, 1], [half, half, 0]])
 
 
 def test_slices_are_encoded_like_whole_columns():
@@ -107,3 +108,21 @@ def test_spec_kinds_are_complete():
 
     assert set(KINDS) == set(COLUMN_ENCODERS)
     assert FeatureSpec((TAGS, VECTOR)).names == ("tags", "v")
+
+
+def test_the_unit_of_an_embedding_does_not_matter():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(500, 8)) + 3
+    found = []
+    for unit in (1e-3, 1.0, 300.0):
+        column = pa.array((x * unit).tolist(), pa.list_(pa.float32()))
+        encoder, _ = fitted(EmbeddingColumn, VECTOR, column)
+        found.append(encoder.dense(column)[:, :8])
+    assert np.allclose(found[0], found[1], atol=1e-5) and np.allclose(found[2], found[1], atol=1e-5)
+    assert np.abs(found[1].mean(axis=0)).max() < 1e-5 and (found[1] ** 2).sum(axis=1).mean() == pytest.approx(1, abs=1e-4)
+
+
+def test_equal_embeddings_stay_finite():
+    column = pa.array([[5.0, 5.0]] * 4, pa.list_(pa.float32()))
+    encoder, _ = fitted(EmbeddingColumn, VECTOR, column)
+    assert encoder.dense(column).tolist() == [[0, 0, 0]] * 4
