@@ -15,6 +15,8 @@ _EXPORTS = {
     "open": ("workspace", "open_workspace"),
     "Workspace": ("workspace", "Workspace"),
     "lf": ("lfs.python", "lf"),
+    "udf": ("services.declare", "udf"),
+    "service": ("services.declare", "service"),
     "VotePatterns": ("label_models", "VotePatterns"),
     "label_model": ("label_models", "label_model"),
     "label_votes": ("label_models", "label_votes"),

@@ -13,7 +13,7 @@ import numpy as np
 
 from .affinity.cache import MapCache
 from .affinity.encoding import EncodingOptions, load_network, map_cache
-from .affinity.images import content_hash
+from .vision.images import content_hash
 from .affinity.parts import grid_positions
 from .affinity.receptive_field import in_original, receptive_fields
 from .affinity.scores import nearest_part

@@ -25,8 +25,10 @@ SHARED = {
     "run": Relation("One row per call of a verb that writes.", ("run_id",), {"task": "The task it worked on.", "seconds": "How long it took; NULL while it runs."}),
     "lf_run": Relation("One row per run and labeling function evaluated or kept in it.", ("run_id", "task", "lf")),
     "lineage": Relation("One row per run, output built in it, and input it was built from.", ("run_id", "output", "input")),
-    "feature": Relation("One row per common feature.", ("feature",)),
+    "feature": Relation("One row per common feature.", ("feature",), {"kind": "service, aggregate, rule, or column of a modality."}),
     "feature_quality": Relation("One row per common feature and modality.", ("feature", "modality")),
+    "feature_service": Relation("One row per common feature: the services it calls.", ("feature",), {"versions": "Versions of those services."}),
+    "feature_divergence": Relation("One row per common feature and modality.", ("feature", "modality")),
 }
 """Relations of schema gs."""
 
@@ -179,6 +181,10 @@ COLUMNS = {
     "modalities": "The modalities that have it.",
     "distinct_values": "How many distinct values.",
     "drift": "How far its distribution is from that of the other modalities.",
+    "jensen_shannon": "Jensen-Shannon divergence from the other modalities, in bits.",
+    "services": "The services its query calls.",
+    "cost_ms": "Milliseconds its services take for a content.",
+    "failures": "Contents its services have no answer for.",
     "auprc_alone": "Area under the precision-recall curve of this feature alone.",
     "leak": "Whether it gives the label away.",
     "itemset_id": "Number of the itemset.",

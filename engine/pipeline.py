@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field, replace
-from typing import Callable, Iterable
+from typing import Callable, Iterable, Mapping
 
 from . import __version__
 from .errors import ConfigError, Diagnostic, LFError, StoreError, did_you_mean
 from .features import (
-    answer_files, build_entities, build_gold, entity_changes, entity_layout, gold_fingerprint, relations, source_fingerprint, with_resources, write_catalogue,
+    CATALOGUE_VERSION, FeatureTables, answer_files, build_entities, build_gold, entity_changes, entity_layout, gold_fingerprint, relations, source_fingerprint, stale_line,
+    with_resources, write_catalogue,
 )  # fmt: skip
 from .labelling import Labelling, fit_labels
-from .lfs import LoadedLFs, lf_scope, load_lfs, load_resources, register_row_functions, run_row_tests, show_entity
+from .lfs import LoadedLFs, LoadedResources, lf_scope, load_lfs, load_resources, register_row_functions, run_row_tests, show_entity
 from .state import RunRecord, digest, fingerprint_of, recorded, remember
 from .store import Store, looking, publish, writing
 from .types import EntityLayout, Event, Listener, Project, Task, silent
@@ -65,7 +66,7 @@ class RunOptions:
 def check(project: Project, task: Task, extra: Iterable = ()) -> LoadedLFs:
     """Parse, bind and lint every LF and run tests/*.yaml; reads no data and writes nothing."""
     with looking(project) as store:
-        layout, loaded = _loaded(store, project, task, extra)
+        layout, loaded, _ = _loaded(store, project, task, extra)
         types = {"entity": layout.columns} | {
             name if schema == "main" else f"{schema}.{name}": store.columns(f'warehouse."{schema}"."{name}"') for schema, name in relations(store).values()
         }
@@ -74,14 +75,26 @@ def check(project: Project, task: Task, extra: Iterable = ()) -> LoadedLFs:
         return loaded
 
 
-def _loaded(store: Store, project: Project, task: Task, extra: Iterable) -> tuple[EntityLayout, LoadedLFs]:
-    layout = entity_layout(store, project, task)
-    scope = lf_scope(store, task, layout, relations(store))
-    resources, problems = load_resources(store, project, layout, scope)
-    layout = with_resources(layout, resources)
-    loaded = load_lfs(store, project, task, layout, scope, extra)
-    loaded.diagnostics += problems
-    return layout, loaded
+def _loaded(store: Store, project: Project, task: Task, extra: Iterable) -> tuple[EntityLayout, LoadedLFs, FeatureInputs]:
+    own = entity_layout(store, project, task)
+    scope = lf_scope(store, task, own, relations(store))
+    features = load_resources(store, project, own, scope)
+    layout = with_resources(own, features.resources)
+    loaded = load_lfs(store, project, task, layout, replace(scope, services=features.services.names), extra)
+    loaded.diagnostics += features.diagnostics
+    return layout, loaded, FeatureInputs(own, features)
+
+
+@dataclass(frozen=True)
+class FeatureInputs:
+    """What features are made from: the layout of the modalities alone, and what features/ and resources/ declare."""
+
+    own: EntityLayout
+    loaded: LoadedResources
+
+    def tables(self, store: Store, project: Project, task: Task, listen: Listener = silent) -> FeatureTables:
+        """The features as tables."""
+        return FeatureTables(store, project, task, self.own, self.loaded.resources, self.loaded.services, listen)
 
 
 def _selected(options: RunOptions, loaded: LoadedLFs) -> set[str] | None:
@@ -101,23 +114,32 @@ def _selected(options: RunOptions, loaded: LoadedLFs) -> set[str] | None:
 def plan(project: Project, task: Task, options: RunOptions = RunOptions()) -> RunResult:
     """What a run would do and why; changes nothing."""
     with looking(project) as store:
-        layout, loaded = _loaded(store, project, task, options.extra)
-        fingerprints = Fingerprints(store, project, task, layout, options)
+        layout, loaded, features = _loaded(store, project, task, options.extra)
         result = RunResult(diagnostics=loaded.diagnostics)
-        result.steps = [fingerprints.step("entity"), fingerprints.step("gold_label")]
+        if layout.resources:
+            layout, stale = features.tables(store, project, task).planned()
+            result.steps.append(features_step(stale, layout))
+        fingerprints = Fingerprints(store, project, task, layout, options)
+        rebuilt = fingerprints.step("entity")
+        result.steps += [rebuilt, fingerprints.step("gold_label")]
         show_entity(store, layout, task.name)
-        coming = entity_changes(store, task, layout) if result.steps[0].done else 0
+        coming = entity_changes(store, task, layout) if rebuilt.done else 0
         entity = f"({layout.query.sql('duckdb')})"
         votes = plan_votes(store, task, loaded.lfs, _selected(options, loaded), options.full, coming, entity)
         result.evaluations = votes.evaluations
         result.steps.append(Step("votes", not votes.nothing_to_do, votes.reason))
-        remade = result.steps[0].done or result.steps[1].done
+        remade = any(s.done for s in result.steps if s.output in ("entity", "gold_label"))
         result.steps.append(Step("feature", True, REASONS["feature"]) if remade else fingerprints.step("feature"))
         upstream = remade or not votes.nothing_to_do
         for output in ("vote_pattern", "label_model", "lf_summary"):
             result.steps.append(Step(output, True, REASONS[output]) if upstream else fingerprints.step(output))
             upstream = upstream or result.steps[-1].done
         return result
+
+
+def features_step(stale: Mapping[str, str], layout: EntityLayout, seconds: float = 0.0) -> Step:
+    """The step that builds features: which and why."""
+    return Step("features", bool(stale), stale_line(stale, len(layout.resources)) if stale else UNCHANGED, seconds)
 
 
 class Fingerprints:
@@ -148,8 +170,8 @@ class Fingerprints:
         return [gold_fingerprint(self.store, self.project, self.task, self.layout), *self.task.classes, self.now("entity")]
 
     def _feature(self) -> list[str]:
-        return [str(fingerprint_of(self.store, self.task.name, output)) for output in ("entity", "gold_label")] + [
-            repr((r.name, r.kind, r.feature_set, r.servable)) for r in self.layout.resources
+        return [str(fingerprint_of(self.store, self.task.name, output)) for output in ("entity", "gold_label")] + [CATALOGUE_VERSION] + [
+            repr((r.name, r.kind, r.feature_set, r.servable, r.services, self.layout.built[r.name].versions, self.layout.built[r.name].failures)) for r in self.layout.resources
         ]
 
     def _vote_pattern(self) -> list[str]:
@@ -192,6 +214,13 @@ def run(project: Project, task: Task, options: RunOptions = RunOptions(), listen
         return job.result
 
 
+def refresh(store: Store, project: Project, task: Task, record: RunRecord, listen: Listener = silent) -> tuple[EntityLayout, list[Diagnostic]]:
+    """Entities and gold as a run would have them, for verbs beside it; what is wrong with features and LFs stops nothing."""
+    job = _Job(store, project, task, RunOptions(keep_going=True), listen, record)
+    layout, _ = job.entities()
+    return layout, job.result.diagnostics
+
+
 class _Job:
     """The steps of one run, in order; each is one transaction and notes what it was built from."""
 
@@ -200,12 +229,7 @@ class _Job:
         self.result = RunResult(record.run_id)
 
     def run(self) -> None:
-        layout, loaded = _loaded(self.store, self.project, self.task, self.options.extra)
-        self.result.diagnostics += loaded.diagnostics
-        self._stop_on_errors()
-        self.prints = Fingerprints(self.store, self.project, self.task, layout, self.options)
-        self._step("entity", lambda: build_entities(self.store, self.task, layout))
-        self._step("gold_label", lambda: self._gold(layout))
+        layout, loaded = self.entities()
         self._votes(layout, loaded)
         self._step("feature", lambda: write_catalogue(self.store, self.task, layout))
         self._step("vote_pattern", lambda: build_patterns(self.store, self.task))
@@ -213,6 +237,18 @@ class _Job:
         self._step("lf_summary", lambda: build_statistics(self.store, self.task))
         self._warn_about_votes()
         self._record_lfs()
+
+    def entities(self) -> tuple[EntityLayout, LoadedLFs]:
+        """The first steps: entities with their features, and gold."""
+        layout, loaded, features = _loaded(self.store, self.project, self.task, self.options.extra)
+        self.result.diagnostics += loaded.diagnostics
+        self._stop_on_errors()
+        if layout.resources:
+            layout = self._features(features)
+        self.prints = Fingerprints(self.store, self.project, self.task, layout, self.options)
+        self._step("entity", lambda: build_entities(self.store, self.task, layout))
+        self._step("gold_label", lambda: self._gold(layout))
+        return layout, loaded
 
     def _step(self, output: str, build: Callable[[], object]) -> None:
         step = self.prints.step(output)
@@ -228,6 +264,13 @@ class _Job:
     def _stop_on_errors(self) -> None:
         if self.result.errors and not self.options.keep_going:
             raise LFError(self.result.diagnostics)
+
+    def _features(self, features: FeatureInputs) -> EntityLayout:
+        started = time.perf_counter()
+        layout, stale, doubts = features.tables(self.store, self.project, self.task, self.listen).build(self.options.full)
+        self.result.diagnostics += doubts
+        self.result.steps.append(features_step(stale, layout, time.perf_counter() - started))
+        return layout
 
     def _gold(self, layout: EntityLayout) -> None:
         self.result.diagnostics += build_gold(self.store, self.project, self.task, layout)

@@ -26,7 +26,7 @@ FLOORS = [
     {"project", "features", "lfs", "votes", "label_models", "end_models", "affinity", "propagation", "mining", "report"},
     {"state", "evaluation", "explanation", "export_surface"},
     {"pipeline", "labelling", "training", "coding", "coding_map", "coding_page", "coding_study", "export", "export_dbt", "export_sql", "doctor"},
-    {"reviewing", "suggesting", "propagating"},
+    {"predicting", "reviewing", "suggesting", "propagating"},
     {"curating"},
     {"studies"},
     {"workspace"},

@@ -8,8 +8,8 @@ from typing import Iterable, Iterator
 
 import numpy as np
 
-from .images import Oddities, content_hash, decoded
-from .networks import Network
+from ..vision.images import Oddities, content_hash, decoded
+from ..vision.networks import Network
 from .parts import ShardParts, grid_positions
 
 BATCH = 32

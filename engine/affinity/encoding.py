@@ -11,9 +11,9 @@ import numpy as np
 from ..errors import AffinityError, Diagnostic
 from ..store import Store
 from ..types import EntityLayout, Project
+from ..vision.images import Oddities
+from ..vision.networks import Network, network
 from .cache import MapCache
-from .images import Oddities
-from .networks import Network, network
 from .parts import Parts, pooled, selected, usable
 from .sources import column_parts, image_source, row_parts, text_parts
 

@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import numpy as np
 
-from .networks import Network, outputs
+from ..vision.networks import Network, outputs
 
 
 def receptive_fields(network: Network, layer: str) -> np.ndarray:

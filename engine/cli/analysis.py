@@ -179,13 +179,19 @@ def _print_waterfall(rows: list[dict]) -> None:
 @format_option
 def features(project: str, task: str | None, form: str) -> None:
     """The catalogue of common features: where they exist, how they drift between modalities, what each is worth alone."""
-    from .console import show
-
     with workspace(project, task) as ws:
         rows = ws.features()
-        show(rows, form, "common features")
-        leaks = sorted({r["feature"] for r in rows.to_pylist() if r["leak"]})
-    if leaks and form == "table":
+    if form != "table":
+        show(rows, form)
+        return
+    found = rows.to_pylist()
+    columns = [c for c in rows.column_names if c not in ("services", "cost_ms", "failures")]
+    show_rows(columns, [[r[c].partition("(")[0] if c == "type" else r[c] for c in columns] for r in found], "common features")
+    served = {r["feature"]: (r["feature"], r["services"], r["cost_ms"], r["failures"]) for r in found if r["services"]}
+    if served:
+        show_rows(["feature", "services", "ms per content", "without an answer"], served.values(), "features that call services")
+    leaks = sorted({r["feature"] for r in found if r["leak"]})
+    if leaks:
         click.echo(f"may hold the label itself: {', '.join(leaks)}; look at how they are made")
 
 

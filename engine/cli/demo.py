@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from groundswell.examples.moderation.build import Sizes
 
 WORLD = "moderation"
-PARTS = ("README.md", "groundswell.toml", "lfs", "tests")
+PARTS = ("README.md", "groundswell.toml", "features", "lfs", "tests")
 """What a user of the world gets; the generator stays in the package."""
 ROWS, PICTURES = 40_000, 2_000
 ARMS = {
@@ -35,6 +35,7 @@ Now look around (cd {folder} first):
 
   groundswell summary                        which rule is how good
   groundswell show scam_phrase --wrong       where a rule is wrong, against the labels people gave to text posts
+  groundswell features                       what all modalities share, how far it drifts, what it is worth alone
   groundswell pairs                          which rules contradict each other
   groundswell explain {key}             why this image post has its label
   groundswell report                         all of it as one HTML page that needs no network

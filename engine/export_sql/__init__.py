@@ -46,7 +46,7 @@ def label_sql(project: Project, task: Task, dialect: str = "duckdb", extra: Iter
     with looking(project) as store:
         own = entity_layout(store, project, task)
         scope = lf_scope(store, task, own, relations(store))
-        layout = with_resources(own, load_resources(store, project, own, scope)[0])
+        layout = with_resources(own, load_resources(store, project, own, scope).resources)
         loaded = load_lfs(store, project, task, layout, scope, extra)
         lfs = _fitted(loaded.lfs, model, slots, task.classes)
         _require_sql(store, lfs)

@@ -149,6 +149,8 @@ class Translator:
     def feature(self, resource: Resource) -> exp.Expression:
         """(entity_id, value) of a feature that LFs read as a column of `entity`. Raises Refused."""
         tree = sqlglot.parse_one(resource_query(resource, self.layout.key_type), read="duckdb")
+        if resource.services:
+            raise Refused(tree, f"it calls the service {resource.services[0]}, which has no form in SQL", "write its answers into a table of the warehouse")
         return self.renamed(tree) if self.dialect == "duckdb" else self.rules.query(self.understood(tree))
 
     def renamed(self, tree: exp.Expression) -> exp.Expression:

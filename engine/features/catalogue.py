@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import pyarrow as pa
 
@@ -10,6 +11,9 @@ from ..store import Store
 from ..store.names import quoted, table_name
 from ..types import RESERVED_COLUMNS, EntityLayout, Task
 
+CATALOGUE_VERSION = "2"
+"""Changes when its columns do, so that an older catalogue is written anew."""
+SPACE, VECTOR = "embedding_", re.compile(r"FLOAT\[\d+\]")
 SAMPLE = 100_000
 """Entities judged, those with the smallest hash of the key."""
 
@@ -29,12 +33,18 @@ other AS (
     FROM total AS a JOIN share AS s ON s.modality <> a.modality
     JOIN (SELECT a.modality, sum(b.n) AS n FROM total AS a JOIN total AS b ON b.modality <> a.modality GROUP BY 1) AS o ON o.modality = a.modality
     GROUP BY a.modality, s.token),
+met AS (
+    SELECT coalesce(s.modality, o.modality) AS modality, coalesce(s.p, 0) AS p, coalesce(o.q, 0) AS q,
+           coalesce(s.p, 0) / sum(s.p) OVER m AS own, coalesce(o.q, 0) / sum(o.q) OVER m AS others
+    FROM share AS s FULL JOIN other AS o ON o.modality = s.modality AND o.token = s.token WINDOW m AS (PARTITION BY coalesce(s.modality, o.modality))),
 apart AS (
-    SELECT coalesce(s.modality, o.modality) AS modality, 0.5 * sum(abs(coalesce(s.p, 0) - coalesce(o.q, 0))) AS drift
-    FROM share AS s FULL JOIN other AS o ON o.modality = s.modality AND o.token = s.token GROUP BY 1)
+    SELECT modality, 0.5 * sum(abs(p - q)) AS drift,
+           0.5 * sum(CASE WHEN own > 0 THEN own * log2(2 * own / (own + others)) ELSE 0 END + CASE WHEN others > 0 THEN others * log2(2 * others / (own + others)) ELSE 0 END) AS jensen_shannon
+    FROM met GROUP BY 1)
 SELECT m.modality, 1 - coalesce(any_value(s.p) FILTER (s.token = '<null>'), 0) AS coverage,
        count(s.token) FILTER (s.token NOT IN ('<null>', '<none>')) AS distinct_values,
-       CASE WHEN (SELECT count(*) FROM total) > 1 THEN least(any_value(a.drift), 1) END AS drift
+       CASE WHEN (SELECT count(*) FROM total) > 1 THEN least(any_value(a.drift), 1) END AS drift,
+       CASE WHEN (SELECT count(*) FROM total) > 1 THEN greatest(any_value(a.jensen_shannon), 0) END AS jensen_shannon
 FROM total AS m LEFT JOIN share AS s USING (modality) LEFT JOIN apart AS a USING (modality) GROUP BY m.modality ORDER BY 1
 """
 ALONE = """
@@ -51,14 +61,19 @@ SELECT modality, sum(tp * ctp / cn) / nullif(sum(tp), 0) FROM run GROUP BY modal
 
 
 def write_catalogue(store: Store, task: Task, layout: EntityLayout) -> None:
-    """Replace `gs.feature` and `gs.feature_quality`: one row per common column, and per column and modality.
+    """Replace `gs.feature`, `gs.feature_quality`, `gs.feature_service` and `gs.feature_divergence`: one row per common column, and per
+    column and modality.
 
     coverage        share of entities of the modality that have a value
     distinct_values in the sample; tenths of the distribution for numbers
     drift           total variation between this modality's values and those of the others, missing ones included, in [0, 1]
+    jensen_shannon  the Jensen-Shannon divergence of the two distributions over values, in bits, in [0, 1]
     auprc_alone     average precision (step-wise) on dev of the rate each value has among gold of train, mean over classes; two
                     classes: the rarer one. NULL without gold in both; the test split stays unseen
     leak            auprc_alone above LEAK: the feature may hold the label
+    services, versions, cost_ms, failures  what a feature calls, what that costs per content, contents without an answer
+
+    Vectors (FLOAT[d]) are views gs.embedding_<feature> too.
     Source: Suri et al. 2020, section 3.1; embeddings have coverage alone.
     """
     schema = quoted(task.name)
@@ -67,9 +82,26 @@ def write_catalogue(store: Store, task: Task, layout: EntityLayout) -> None:
     classes = _classes(store, task)
     quality = [row for name in names for row in _quality(store, task, name, layout.columns[name], classes)]
     store.create_from_arrow("gs", "feature", _registry(layout, names, quality))
+    store.create_from_arrow("gs", "feature_service", _services(layout, names))
     kinds = {"feature": pa.string(), "modality": pa.string(), "coverage": pa.float64(), "distinct_values": pa.int64(), "drift": pa.float64(), "auprc_alone": pa.float64(), "leak": pa.bool_()}
-    store.create_from_arrow("gs", "feature_quality", pa.table({k: pa.array([row[k] for row in quality], t) for k, t in kinds.items()}))
+    store.create_from_arrow("gs", "feature_quality", _columns(quality, kinds))
+    store.create_from_arrow("gs", "feature_divergence", _columns(quality, {"feature": pa.string(), "modality": pa.string(), "jensen_shannon": pa.float64()}))
     store.execute("DROP TABLE feature_sample")
+    write_embeddings(store, task, layout)
+
+
+def _columns(rows: list[dict], kinds: dict[str, pa.DataType]) -> pa.Table:
+    return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in kinds.items()})
+
+
+def write_embeddings(store: Store, task: Task, layout: EntityLayout) -> None:
+    """Views gs.embedding_<feature> (entity_id, vector) of the task's features of type FLOAT[d]; those of features that are gone go."""
+    spaces = {f"{SPACE}{name}": name for name, kind in layout.columns.items() if VECTOR.fullmatch(kind)}
+    for (view,) in store.rows(f"SELECT view_name FROM duckdb_views() WHERE database_name = 'store' AND schema_name = 'gs' AND starts_with(view_name, '{SPACE}')"):
+        if view not in spaces:
+            store.execute(f"DROP VIEW {table_name('gs', view)}")
+    for view, name in spaces.items():
+        store.create_view("gs", view, f"SELECT entity_id, {quoted(name)} AS vector FROM {table_name(task.name, 'entity')} WHERE {quoted(name)} IS NOT NULL")
 
 
 def _classes(store: Store, task: Task) -> list[str]:
@@ -85,7 +117,7 @@ def _classes(store: Store, task: Task) -> list[str]:
 def _quality(store: Store, task: Task, name: str, kind: str, classes: list[str]) -> list[dict]:
     tokens = _tokens(name, kind)
     if tokens is None:
-        found = store.rows(f"SELECT modality, count({quoted(name)}) / count(*), NULL, NULL FROM feature_sample GROUP BY 1 ORDER BY 1")
+        found = store.rows(f"SELECT modality, count({quoted(name)}) / count(*), NULL, NULL, NULL FROM feature_sample GROUP BY 1 ORDER BY 1")
         return [_row(name, *each, None) for each in found]
     tokens = TOKENS.format(tokens=tokens)
     alone: dict[str, list[float]] = {}
@@ -97,9 +129,9 @@ def _quality(store: Store, task: Task, name: str, kind: str, classes: list[str])
     return [_row(name, modality, *rest, means.get(modality)) for modality, *rest in store.rows(QUALITY.format(tokens=tokens))]
 
 
-def _row(name: str, modality: str, coverage: float, distinct: int | None, drift: float | None, alone: float | None) -> dict:
+def _row(name: str, modality: str, coverage: float, distinct: int | None, drift: float | None, divergence: float | None, alone: float | None) -> dict:
     return {
-        "feature": name, "modality": modality, "coverage": coverage, "distinct_values": distinct, "drift": drift, "auprc_alone": alone,
+        "feature": name, "modality": modality, "coverage": coverage, "distinct_values": distinct, "drift": drift, "jensen_shannon": divergence, "auprc_alone": alone,
         "leak": alone is not None and alone > LEAK,
     }  # fmt: skip
 
@@ -130,4 +162,14 @@ def _registry(layout: EntityLayout, names: list[str], quality: list[dict]) -> pa
         "servable": pa.array([r.servable if r else True for r in rows], pa.bool_()),
         "modalities": pa.array([covered.get(n, []) for n in names], pa.list_(pa.string())),
         "fingerprint": pa.array([hashlib.sha256((r.query if r else n).encode()).hexdigest()[:16] for n, r in zip(names, rows)], pa.string()),
+    })  # fmt: skip
+
+
+def _services(layout: EntityLayout, names: list[str]) -> pa.Table:
+    declared = {r.name: r for r in layout.resources}
+    rows, built = [declared.get(n) for n in names], [layout.built.get(n) for n in names]
+    return pa.table({
+        "feature": pa.array(names, pa.string()), "services": pa.array([list(r.services) if r else [] for r in rows], pa.list_(pa.string())),
+        "versions": pa.array([list(b.versions) if b else [] for b in built], pa.list_(pa.int64())),
+        "cost_ms": pa.array([b.cost_ms if b else None for b in built], pa.float64()), "failures": pa.array([b.failures if b else 0 for b in built], pa.int64()),
     })  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Mapping, Sequence
 
 from sqlglot import exp
 
-from ..errors import ConfigError, Location, did_you_mean
+from ..errors import ConfigError, did_you_mean
 from ..store import Store
 from ..store.names import key_expression, quoted
 from ..types import RESERVED_COLUMNS, SPLITS, EntityLayout, Modality, Project, Resource, SourceLayout, SplitRule, Task
@@ -53,24 +53,31 @@ def entity_layout(store: Store, project: Project, task: Task) -> EntityLayout:
     return EntityLayout(key_type, reserved | types, tuple(sources), query)
 
 
-def with_resources(layout: EntityLayout, resources: Sequence[Resource]) -> EntityLayout:
-    """The layout with one more column per feature: NULL where the feature's query has no row for an entity."""
+def with_resources(layout: EntityLayout, resources: Sequence[Resource], tables: Mapping[str, str] = {}) -> EntityLayout:
+    """The layout with one more column per feature: NULL where the feature has no row for an entity.
+
+    tables  feature -> the table that holds its values (entity_id, value); other features stand there with their queries
+    """
     if not resources:
         return layout
     query = exp.select("e.*", *(exp.column(r.name, table=f"f{i}", quoted=True) for i, r in enumerate(resources))).from_(layout.query.subquery("e"))
     for i, resource in enumerate(resources):
-        values = exp.maybe_parse(resource_query(resource, layout.key_type), dialect="duckdb")
+        source = f"SELECT * FROM {tables[resource.name]}" if resource.name in tables else resource_query(resource, layout.key_type)
+        values = exp.maybe_parse(source, dialect="duckdb")
         query = query.join(values.subquery(f"f{i}"), on=f'"f{i}".entity_id = e.entity_id', join_type="left", dialect="duckdb")
     columns = {**layout.columns, **{r.name: r.type for r in resources}}
     return replace(layout, columns=columns, query=query, resources=tuple(resources))
 
 
-def resource_query(resource: Resource, key_type: str) -> str:
-    """entity_id and the value of a feature, rows without a key left out; NaN counts as missing."""
+def resource_query(resource: Resource, key_type: str, keyless: bool = False) -> str:
+    """entity_id and the value of a feature; NaN counts as missing.
+
+    keyless  keep rows without a key
+    """
     name = quoted(resource.name)
     value = f"CASE WHEN NOT isnan({name}) THEN {name} END" if resource.type in ("DOUBLE", "FLOAT") else name
     key = f"CAST({key_expression(resource.key)} AS {key_type})"
-    return f"SELECT {key} AS entity_id, {value} AS {name} FROM ({resource.query}) AS f WHERE {key} IS NOT NULL"
+    return f"SELECT {key} AS entity_id, {value} AS {name} FROM ({resource.query}) AS f" + ("" if keyless else f" WHERE {key} IS NOT NULL")
 
 
 def _source(store: Store, modality: Modality, task: Task) -> SourceLayout:
@@ -178,16 +185,15 @@ def _table(schema: str, relation: str) -> exp.Table:
 
 
 def source_fingerprint(store: Store, layout: EntityLayout, task: Task) -> str:
-    """An order-free hash of everything `entity` is made of: the query and the content of the columns it reads."""
-    parts = [layout.query.sql("duckdb"), type_name(layout)]
+    """An order-free hash of everything `entity` is made of: the query, the content of the columns it reads, and of its features."""
+    rows = layout.query.args["from_"].this.this if layout.resources else layout.query
+    parts = [rows.sql("duckdb"), type_name(layout)]
     for source in layout.sources:
         read = [exp.column(c, quoted=True).sql("duckdb") for c in source.columns]
         table = _table(source.schema, source.relation).sql("duckdb")
         n, content = store.rows(f"SELECT count(*), CAST(coalesce(sum(hash({', '.join(read)})), 0) AS VARCHAR) FROM {table}")[0]
         parts.append(f"{table}:{n}:{content}")
-    for resource in layout.resources:
-        content = store.rows(f"SELECT count(*), CAST(coalesce(sum(hash(entity_id, {quoted(resource.name)})), 0) AS VARCHAR) FROM ({resource_query(resource, layout.key_type)})")
-        parts.append(f"{resource.name}:{content}")
+    parts += [f"{resource.name}:{layout.built[resource.name].content}" for resource in layout.resources]
     return "|".join(parts)
 
 
@@ -200,8 +206,6 @@ def build_entities(store: Store, task: Task, layout: EntityLayout) -> int:
     schema = exp.to_identifier(task.name, quoted=True).sql("duckdb")
     with store.transaction():
         store.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        for resource in layout.resources:
-            _require_one_value(store, resource, layout)
         store.create(task.name, "entity_new", layout.query)
         _require_unique_keys(store, task, schema)
         _require_splits(store, task, schema)
@@ -235,15 +239,6 @@ def _changed_rows(store: Store, task: Task, new: str) -> str | None:
     )
     share = store.value(f"SELECT (SELECT count(*) FROM ({query})) > {CHANGED_SHARE} * (SELECT count(*) FROM {new})")
     return None if share else query
-
-
-def _require_one_value(store: Store, resource: Resource, layout: EntityLayout) -> None:
-    """Raise ConfigError FT105 for a feature with several rows for one entity."""
-    twice = store.rows(f"SELECT entity_id, count(*) FROM ({resource_query(resource, layout.key_type)}) GROUP BY 1 HAVING count(*) > 1 ORDER BY 1 LIMIT 1")
-    if twice:
-        key, n = twice[0]
-        at = Location(resource.path, resource.line, source="")
-        raise ConfigError("FT105", f"feature {resource.name}: key {key} has {n} rows", location=at, hint="one row per entity: GROUP BY the key, list(...) for several values")
 
 
 def _require_unique_keys(store: Store, task: Task, schema: str) -> None:

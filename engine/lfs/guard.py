@@ -49,6 +49,8 @@ class Scope:
     """Views and macros of the warehouse that hand gold labels on: (schema, name) in lower case."""
     resources: frozenset[str] = frozenset()
     """Relations of the task that LFs may read beside `entity`, e.g. affinity_label."""
+    services: frozenset[str] = frozenset()
+    """Functions that run only while a feature is built, in lower case."""
 
     def resolve(self, table: exp.Table) -> tuple[str, str] | None:
         """(schema, name) of a table as the warehouse spells it; schema "" for `entity`; None when unknown."""
@@ -91,7 +93,7 @@ def _is_cte(table: exp.Table) -> bool:
 
 
 def refusals(tree: exp.Expression, statement: Statement, scope: Scope) -> Iterator[Diagnostic]:
-    """Everything an LF does that it may not: LF103, LF105, LF106, LF107, LF115; warning LF204 for the clock."""
+    """Everything an LF does that it may not: LF103, LF105, LF106, LF107, LF115, FT115; warning LF204 for the clock."""
 
     def problem(code: str, message: str, node: exp.Expression | None, hint: str | None = None) -> Diagnostic:
         return Diagnostic(code, message, place(node, statement), hint, statement.name)
@@ -151,6 +153,8 @@ def _function_refusals(function: exp.Func, scope: Scope, problem) -> Iterator[Di
         yield problem("LF106", f"{name}() is not allowed in an LF", function, "LFs read warehouse relations and `entity`, nothing else")
     elif any(macro == name for _, macro in scope.reads_gold):
         yield problem("LF107", f"{name}() reads the gold labels: an LF must not call it", function, "LFs are judged by gold, so they cannot see it")
+    elif name in scope.services:
+        yield problem("FT115", f"{name}() is a service: it runs only while a feature is built", function, "call it in features/*.sql and read the feature from entity")
     elif name in scope.volatile:
         yield problem("LF115", f"{name}() gives another answer each time", function, f"use a hash of the key, e.g. hash(key) % 100 < 5")
     elif name in scope.clock or name in CLOCK_KEYWORDS or (name == "age" and len(function.expressions) == 1):

@@ -18,7 +18,7 @@ from .gold import hand_gold_on
 from .guard import GoldRelation, Scope, place, refusals
 from .header import Statement, name_problem, read_statements
 from .lint import lint
-from .meaning import function_synonyms, meaning
+from .meaning import function_synonyms, meaning, warehouse_macros
 from .parse import LFProblem, parse_statement
 from .python import PythonLF, ibis_statement, location, read_python, row_function
 from .second_look import second_look
@@ -80,9 +80,7 @@ class Loader:
     def __init__(self, store: Store, project: Project, task: Task, layout: EntityLayout, scope: Scope):
         self.store, self.project, self.task, self.layout, self.scope = store, project, task, layout, scope
         self.synonyms = function_synonyms(store)
-        self.macros = dict(
-            store.rows("SELECT lower(function_name), macro_definition FROM duckdb_functions() WHERE database_name = 'warehouse' AND macro_definition IS NOT NULL")
-        )
+        self.macros = warehouse_macros(store)
         self.loaded = LoadedLFs()
 
     def load(self, extra: Iterable[Statement | PythonLF] = ()) -> LoadedLFs:

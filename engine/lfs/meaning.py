@@ -15,6 +15,8 @@ from ..store import Store
 
 DROPPED = {"query_location", "alias", "schema_error_context"}
 FOLDED = {"function_name", "table_name", "schema_name", "catalog_name", "schema", "catalog"}
+OPERATORS = {"&&": "list_has_any", "@>": "list_has_all"}
+"""Operators that are another way to write a function."""
 DATE_PARTS = {"date_diff", "date_sub", "date_trunc", "date_part", "datediff", "datesub", "datepart", "datetrunc"}
 
 
@@ -22,6 +24,12 @@ def function_synonyms(store: Store) -> dict[str, str]:
     """Function name -> the name it is a synonym of, from DuckDB's own catalogue."""
     found = store.rows("SELECT DISTINCT function_name, alias_of FROM duckdb_functions() WHERE alias_of IS NOT NULL AND alias_of <> function_name")
     return {name.casefold(): target.casefold() for name, target in sorted(found)}
+
+
+def warehouse_macros(store: Store) -> dict[str, str]:
+    """Macro of the warehouse, lower case -> its definition: part of the meaning of what calls it."""
+    found = store.rows("SELECT lower(function_name), macro_definition FROM duckdb_functions() WHERE database_name = 'warehouse' AND macro_definition IS NOT NULL")
+    return dict(sorted(found))
 
 
 def meaning(store: Store, text: str, synonyms: Mapping[str, str]) -> str | None:
@@ -65,13 +73,13 @@ def _folded(node: dict, synonyms: Mapping[str, str]) -> dict:
 
 
 def _function(node: dict, synonyms: Mapping[str, str]) -> dict:
-    name = node["function_name"]
+    name = OPERATORS.get(node["function_name"], node["function_name"])
     for _ in range(3):
         name = synonyms.get(name, name)
     if name in DATE_PARTS and node["children"] and isinstance(node["children"][0].get("value"), str):
         first = node["children"][0] | {"value": node["children"][0]["value"].casefold()}
         node = node | {"children": [first, *node["children"][1:]]}
-    return node | {"function_name": name}
+    return node | {"function_name": name, "is_operator": node.get("is_operator") and name not in OPERATORS.values()}
 
 
 def _constant(node: dict) -> dict:

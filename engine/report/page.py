@@ -10,6 +10,7 @@ from importlib.resources import files
 from ..store import Store
 from ..types import Task
 from .ask import Questions
+from .features import features
 from .functions import functions
 from .headline import headline
 from .html import Html, tag
@@ -23,6 +24,7 @@ from .why import why
 SECTIONS = (
     ("headline", "Headline"),
     ("functions", "Functions"),
+    ("features", "Features"),
     ("together", "Together"),
     ("labels", "Labels"),
     ("why", "Why"),
@@ -36,7 +38,7 @@ def build_report(store: Store, task: Task, redact: bool = False) -> str:
     redact  texts of entities become their length and a hash; errors only their code
     """
     page = Page(Questions(store, task), Discretion(redact))
-    parts = [make(page) for make in (headline, functions, together, labels, why, lineage)]
+    parts = [make(page) for make in (headline, functions, features, together, labels, why, lineage)]
     return document(page, parts)
 
 

@@ -17,6 +17,7 @@ from ..errors import StoreError
 from ..types import Project
 from . import queries, warehouse
 from .arrow import as_reader, as_table
+from .cache import attach_cache
 from .detail import is_full, lock_holder
 from .names import literal
 from .lock import writer_lock
@@ -135,6 +136,19 @@ class Store:
         finally:
             self.connection.unregister("__rows")
 
+    def append_beside(self, table: str, rows: pa.Table) -> None:
+        """INSERT Arrow rows BY NAME into a quoted table by a cursor of its own, at once and for good: a result may be streaming meanwhile."""
+        cursor = self.connection.cursor()
+        cursor.register("__rows", rows)
+        try:
+            cursor.execute(f"INSERT INTO {table} BY NAME FROM __rows")
+        finally:
+            cursor.close()
+
+    def streaming(self, query: str, batch_size: int) -> pa.RecordBatchReader:
+        """The result as Arrow batches on this very connection, which sees its temporary macros; ask nothing else of it meanwhile."""
+        return as_reader(self.execute(query), batch_size)
+
     def append_arrow(self, schema: str, name: str, table: pa.Table) -> None:
         """INSERT the rows of an Arrow table, columns matched by name."""
         target = exp.table_(name, db=schema, quoted=True).sql("duckdb")
@@ -204,6 +218,7 @@ def writing(project: Project, verb: str) -> Iterator[Store]:
             connection.execute(f"SET temp_directory = {literal(spill)}")
             attach_store(connection, project.work, read_only=False)
             ensure_schema(store)
+            attach_cache(connection, project, read_only=False)
             folders = warehouse.attach(connection, project)
             _close_sandbox(store, project, folders)
             yield store
@@ -224,6 +239,7 @@ def looking(project: Project) -> Iterator[Store]:
         else:
             connection.execute(f"ATTACH ':memory:' AS {CATALOG}")
             connection.execute(f"USE {CATALOG}")
+        attach_cache(connection, project, read_only=True)
         _close_sandbox(store, project, warehouse.attach(connection, project))
         yield store
     finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Sequence
 
 from ..errors import Diagnostic
-from ..store import Store
+from ..store import Store, content_of
 from ..store.names import quoted, table_name
 from ..types import RESOURCES, LabelingFunction, Task
 from .slots import Slot, stored_slots
@@ -68,10 +68,7 @@ def content_hash(store: Store, lf: LabelingFunction, entity: str, cache: dict[tu
         wanted = frozenset(c for r, c in lf.columns if r == relation)
         if (relation, wanted) not in cache:
             table = entity if relation == "entity" else f"temp.{relation}" if relation in RESOURCES else _in_warehouse(relation)
-            names = [c for c in store.columns(f"FROM {table}") if "*" in wanted or c.casefold() in wanted]
-            hashed = f"sum(hash({', '.join(quoted(n) for n in names)}))" if names else "0"
-            n, content = store.rows(f"SELECT count(*), CAST({hashed} AS VARCHAR) FROM {table}")[0]
-            cache[relation, wanted] = f"{relation}:{n}:{content}"
+            cache[relation, wanted] = f"{relation}:{content_of(store, table, wanted)}"
         parts.append(cache[relation, wanted])
     return "|".join(parts)
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from groundswell.affinity.cache import MapCache
-from groundswell.affinity.images import Oddities, decode, decoded
-from groundswell.affinity.networks import network
+from groundswell.vision.images import Oddities, decode, decoded
+from groundswell.vision.networks import network
 
 from .pictures import drawing, encoded
 

@@ -8,21 +8,22 @@ import sys
 import numpy as np
 import pytest
 
-from groundswell.affinity.networks import default_layer, network, normalised, outputs, spatial_layers
+from groundswell.vision.networks import default_layer, network, normalised, outputs, spatial_layers
 from groundswell.affinity.receptive_field import in_original, receptive_fields
 from groundswell.errors import AffinityError
 from tests.shared_data import shared
 
 
 def test_torchvision_imports_beside_this_torch_without_a_warning():
-    code = "from groundswell.affinity.vision import torchvision; t = torchvision(); import torchvision.models as models; print(t.models is models)"
+    code = "from groundswell.vision.operators import torchvision; t = torchvision(); import torchvision.models as models; print(t.models is models)"
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert run.returncode == 0 and run.stdout.strip() == "True", run.stderr
 
 
 def test_where_the_operators_load_nothing_is_declared(monkeypatch):
-    from groundswell.affinity import vision
+    from groundswell.vision import operators as vision
 
+    vision.torchvision()  # this process has it by now, whatever ran before
     monkeypatch.setattr(vision, "_extension_loads", lambda: True)
     monkeypatch.setattr(vision, "_declare_operators", lambda: pytest.fail("declared"))
     vision.torchvision.__wrapped__()
@@ -46,7 +47,7 @@ def test_wrong_layers_name_the_nearest():
     ("name", "layer"), [("vgg16", "features.30"), ("squeezenet1_0", "features.12"), ("resnet18", "layer4"), ("mobilenet_v3_small", "features.12"), ("shufflenet_v2_x0_5", "conv5")]
 )
 def test_default_layers(name, layer):
-    from groundswell.affinity.vision import torchvision
+    from groundswell.vision.operators import torchvision
 
     module = torchvision().models.get_model(name, weights=None).eval()
     assert default_layer(module, spatial_layers(module, 96)) == layer
@@ -98,7 +99,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
 
 
 def test_weights_that_cannot_be_downloaded_say_what_to_do(monkeypatch):
-    from groundswell.affinity.vision import torchvision
+    from groundswell.vision.operators import torchvision
 
     weights = torchvision().models.get_model_weights("squeezenet1_1").DEFAULT
 
@@ -145,7 +146,7 @@ def test_the_real_network_knows_its_birds():
     import pyarrow.parquet as pq
     import torch
 
-    from groundswell.affinity.images import decode
+    from groundswell.vision.images import decode
 
     net = network("squeezenet1_0", weights=shared("cnn_weights_squeezenet") / "squeezenet_v1.0_deepcompressed.npz", convention="caffe")
     images = pq.read_table(shared("cub_goggles") / "images.parquet", columns=["image"])["image"].to_pylist()[::7]

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from groundswell.affinity import affinity_matrix, bags
-from groundswell.affinity.images import decode
-from groundswell.affinity.networks import network
+from groundswell.vision.images import decode
+from groundswell.vision.networks import network
 from groundswell.udfs.affinity import register_affinity_udf
 from groundswell.udfs.embed import register_embedding_udf
 

@@ -97,8 +97,8 @@ def main() -> None:
 def extraction(n: int = 128) -> None:
     """Images a second from encoded bytes to filter maps on disk, and of the network alone on tensors that are ready."""
     from groundswell.affinity.cache import BATCH, MapCache
-    from groundswell.affinity.images import Oddities, decode
-    from groundswell.affinity.networks import normalised, outputs
+    from groundswell.vision.images import Oddities, decode
+    from groundswell.vision.networks import normalised, outputs
     from tests.benchmarks.affinity_tasks import labelled_images, squeezenet
 
     import torch

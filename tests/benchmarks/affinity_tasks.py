@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from groundswell.affinity import Evidence, affinity_matrix, pooled, prototypes
 from groundswell.affinity.cache import MapCache
-from groundswell.affinity.images import Oddities
-from groundswell.affinity.networks import Network, network
+from groundswell.vision.images import Oddities
+from groundswell.vision.networks import Network, network
 from tests.shared_data import shared
 
 LAYERS = ("features.12", "features.10")

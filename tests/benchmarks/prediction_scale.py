@@ -21,7 +21,7 @@ from rich.table import Table
 SCORE = """
 import sys
 from pathlib import Path
-from groundswell.training import predict_new
+from groundswell.predicting import predict_new
 from groundswell.workspace import open_workspace
 from time import perf_counter
 ws = open_workspace(sys.argv[1])

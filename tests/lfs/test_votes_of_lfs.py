@@ -270,7 +270,7 @@ def test_composite_keys_that_hold_the_separator_stay_apart(tmp_path):
     import duckdb
 
     from groundswell.store.arrow import as_table
-    from groundswell.training import _keyed
+    from groundswell.predicting import _keyed
 
     sql = r"CREATE TABLE ticket AS SELECT * FROM (VALUES ('a|b', 'c', 'x'), ('a', 'b|c', 'y'), ('a\', '|c', 'x'), ('a\|', 'c', 'y')) t(p, q, body); CREATE TABLE vip AS SELECT p, q FROM ticket WHERE body = 'y';"
     config = '[warehouse]\nfrom = "warehouse.duckdb"\n[modality.text]\nfrom = "ticket"\nkey = ["p", "q"]\n[task.intent]\nclasses = ["refund", "delivery"]\n'

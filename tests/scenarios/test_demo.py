@@ -44,7 +44,7 @@ def test_the_ranking_is_what_the_store_says(shown):
 
 def test_the_folder_is_a_healthy_project_without_the_generator(shown):
     folder, _ = shown
-    assert {p.name for p in folder.iterdir()} == {"README.md", "groundswell.toml", "lfs", "tests", "warehouse.duckdb", "groundswell.duckdb", ".groundswell"}
+    assert {p.name for p in folder.iterdir()} == {"README.md", "groundswell.toml", "features", "lfs", "tests", "warehouse.duckdb", "groundswell.duckdb", ".groundswell"}
     answer = verb(folder, "check", "--format", "json")
     assert (answer.code, rows_of(answer.out)) == (0, [])
     assert "everything is up to date" in verb(folder, "plan").out

@@ -1,4 +1,30 @@
--- What the warehouse offers beside its tables: both modalities over common columns.
+-- What the warehouse offers beside its tables: the posts without what services say of them, and both modalities over common columns.
+
+CREATE OR REPLACE VIEW text_item AS
+SELECT
+    post_id,
+    user_id,
+    posted_at,
+    url,
+    split
+FROM text_post;
+
+CREATE OR REPLACE VIEW image_item AS
+SELECT
+    post_id,
+    user_id,
+    posted_at,
+    url,
+    mean_colour,
+    embedding,
+    split
+FROM image_post;
+
+-- empty in a world without pixels
+CREATE TABLE IF NOT EXISTS image_file (
+    post_id BIGINT,
+    image BLOB
+);
 
 CREATE OR REPLACE VIEW user_report_count AS
 SELECT

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Sequence
 import numpy as np
 
 from ..errors import AffinityError, Diagnostic, did_you_mean
-from .vision import torchvision
+from .operators import torchvision
 
 if TYPE_CHECKING:
     import torch
@@ -117,7 +117,7 @@ def network(
 
     if convention not in CONVENTIONS:
         raise AffinityError("AF104", f'there is no input convention "{convention}"', hint=f"one of {', '.join(CONVENTIONS)}")
-    module, doubts = _weighted(name, weights, seed)
+    module, doubts = weighted(name, weights, seed)
     size = size or CONVENTIONS[convention][-1]
     module = module.eval().requires_grad_(False)
     spatial = spatial_layers(module, size)
@@ -128,7 +128,8 @@ def network(
     return Network(name, module.to(target), chosen, convention, size, doubts)
 
 
-def _weighted(name: str, weights: Any, seed: int) -> tuple[torch.nn.Module, list[Diagnostic]]:
+def weighted(name: str, weights: Any, seed: int) -> tuple[torch.nn.Module, list[Diagnostic]]:
+    """A torchvision classification network with its weights, and warning AF202 where they are random. Raises AffinityError AF101, AF102, AF104."""
     import torch
 
     models = torchvision().models

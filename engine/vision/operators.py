@@ -55,3 +55,35 @@ def _declare_operators() -> None:
     for schema in SCHEMAS:
         library.define(schema)
     _libraries.append(library)
+
+
+@cache
+def detectors() -> ModuleType:
+    """torchvision.models.detection, with a non-maximum suppression in plain PyTorch where the compiled one is not there."""
+    models = torchvision().models.detection
+    if not _extension_loads():
+        boxes = sys.modules["torchvision.ops.boxes"]
+        boxes._assert_has_ops = lambda: None  # `nms` is there from here on
+        library = _libraries[0]
+        library.impl("nms", non_maximum_suppression, "CPU")
+    return models
+
+
+def non_maximum_suppression(boxes, scores, threshold: float):
+    """int64: indices of the boxes float (n, 4) kept, best score first; a box goes that overlaps a better one by more than `threshold` (IoU).
+
+    Source: Felzenszwalb et al. 2010, section 3.3; greedy.
+    """
+    import torch
+
+    order = scores.argsort(descending=True, stable=True)
+    x1, y1, x2, y2 = boxes[order].unbind(1)
+    area = (x2 - x1) * (y2 - y1)
+    keep = torch.ones(len(order), dtype=torch.bool)
+    for i in range(len(order)):
+        if keep[i]:
+            width = (torch.minimum(x2[i], x2[i + 1 :]) - torch.maximum(x1[i], x1[i + 1 :])).clamp(min=0)
+            height = (torch.minimum(y2[i], y2[i + 1 :]) - torch.maximum(y1[i], y1[i + 1 :])).clamp(min=0)
+            shared = width * height
+            keep[i + 1 :] &= ~(shared / (area[i] + area[i + 1 :] - shared) > threshold)
+    return order[keep]
