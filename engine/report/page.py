@@ -18,6 +18,7 @@ from .labels import labels
 from .lineage import lineage
 from .parts import Page
 from .redact import Discretion
+from .studies import studies
 from .together import together
 from .why import why
 
@@ -27,6 +28,7 @@ SECTIONS = (
     ("features", "Features"),
     ("together", "Together"),
     ("labels", "Labels"),
+    ("studies", "Studies"),
     ("why", "Why"),
     ("lineage", "Lineage"),
 )
@@ -38,7 +40,7 @@ def build_report(store: Store, task: Task, redact: bool = False) -> str:
     redact  texts of entities become their length and a hash; errors only their code
     """
     page = Page(Questions(store, task), Discretion(redact))
-    parts = [make(page) for make in (headline, functions, features, together, labels, why, lineage)]
+    parts = [make(page) for make in (headline, functions, features, together, labels, studies, why, lineage)]
     return document(page, parts)
 
 
