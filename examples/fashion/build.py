@@ -39,16 +39,18 @@ def nearby(what: Path) -> Path | None:
 
 
 def build(source: str | None = None, target: Path = Path("warehouse.duckdb"), titles: int = 10**6, photos: int = 10**6) -> tuple[int, int]:
-    """Write title, photo, title_label and photo_label; the numbers of titles and photos."""
+    """Write title, photo, catalogue, title_label and photo_label; the numbers of titles and photos."""
     folder = Path(source) if source else nearby(DATA)
     if folder is None:
         raise SystemExit(f"{DATA} is not here: name the folder with text.parquet and images.parquet")
     with duckdb.connect(str(target)) as connection:
         connection.execute(PRODUCT.format(table="title_", letter="t", own="productDisplayName AS title", split=SPLIT["title"], file=folder / "text.parquet", most=titles))
         connection.execute(PRODUCT.format(table="photo_", letter="p", own="image", split=SPLIT["photo"], file=folder / "images.parquet", most=photos))
-        for table, columns in (("title", "title"), ("photo", "image")):
-            connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT product_id, {columns}, article, category, colour, season, year, split FROM {table}_")
+        for table, column in (("title", "title"), ("photo", "image")):
+            connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT product_id, {column}, split FROM {table}_")
             connection.execute(f"CREATE OR REPLACE TABLE {table}_label AS SELECT product_id, gender, usage FROM {table}_")
+        shared = "product_id, article, category, colour, season, year"
+        connection.execute(f"CREATE OR REPLACE TABLE catalogue AS SELECT {shared} FROM title_ UNION ALL SELECT {shared} FROM photo_")
         counts = tuple(connection.execute(f"DROP TABLE {t}_; SELECT count(*) FROM {t}").fetchone()[0] for t in ("title", "photo"))
     if weights := nearby(WEIGHTS):
         shutil.copyfile(weights, target.parent / "weights.npz")
