@@ -69,10 +69,10 @@ class Task:
     classes: tuple[str, ...]
     modalities: tuple[str, ...]
     gold: GoldSource | None = None
-    study: StudySource | None = None
     split: SplitRule = SplitRule()
     label_model: Mapping[str, Any] = field(default_factory=lambda: {"method": "auto", "seed": 0})
     end_model: Mapping[str, Any] = field(default_factory=lambda: {"method": "logistic", "seed": 0})
+    study: StudySource | None = None
 
 
 @dataclass(frozen=True)
