@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from .errors import ConfigError, did_you_mean
 from .label_models import (
-    LabelModel, Verdict, VotePatterns, answer_divergence, expected_accuracy, hard_labels, label_model, learned_accuracy, majority_disagreement, verdict,
+    LabelModel, Verdict, VotePatterns, read_votes, answer_divergence, expected_accuracy, hard_labels, label_model, learned_accuracy, majority_disagreement, verdict,
 )  # fmt: skip
 from .store import Store
 from .store.held_out import LEAST_GOLD, held_out
@@ -92,6 +92,22 @@ class FitInput:
     def before(self, seed: int) -> LabelModel:
         """The same without any answer."""
         return replace(self, answers=np.zeros_like(self.answers)).fitted(seed)
+
+
+def weigh_workers(answers: pa.Table, classes: Sequence[str]) -> pa.Table:
+    """(entity_id, label, p): what workers say together, by `auto` with every worker as an LF.
+
+    answers  (entity_id, lf = the worker, label), one row per entity and worker
+    """
+    if not answers.num_rows:
+        return pa.table({"entity_id": answers["entity_id"], "label": answers["label"], "p": pa.array([], pa.float64())})
+    votes = read_votes(answers, key="entity_id", classes=classes, abstain=None, also=None)
+    patterns, inverse = VotePatterns.from_matrix(votes.matrix, votes.lfs, votes.classes)
+    p = label_model("auto").fit(patterns, seed=0).predict(patterns)[inverse]
+    k = len(classes)
+    return pa.table({
+        "entity_id": votes.keys.take(pa.array(np.repeat(np.arange(len(p)), k))), "label": pa.array(np.tile(np.array(classes, object), len(p)), pa.string()), "p": pa.array(p.ravel()),
+    })  # fmt: skip
 
 
 def fit_labels(store: Store, task: Task, seed: int | None = None) -> Labelling:

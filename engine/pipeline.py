@@ -13,7 +13,7 @@ from .features import (
     CATALOGUE_VERSION, FeatureTables, answer_files, build_entities, build_gold, entity_changes, entity_layout, gold_fingerprint, relations, source_fingerprint, stale_line,
     with_resources, write_catalogue,
 )  # fmt: skip
-from .labelling import Labelling, fit_labels
+from .labelling import Labelling, fit_labels, weigh_workers
 from .lfs import LoadedLFs, LoadedResources, lf_scope, load_lfs, load_resources, register_row_functions, run_row_tests, show_entity
 from .state import RunRecord, digest, fingerprint_of, recorded, remember
 from .store import Store, looking, publish, writing
@@ -283,7 +283,7 @@ class _Job:
         self.result.evaluations = votes.evaluations
         if not votes.nothing_to_do:
             remember(self.store, self.task.name, "votes", digest(str(self.record.run_id)))  # first: a run killed below must not keep old patterns
-            build_votes(self.store, self.task, layout, votes, self.project.lf_timeout, self.listen)
+            build_votes(self.store, self.task, layout, votes, self.project.lf_timeout, weigh_workers, self.listen)
             write_classes(self.store, self.task)
             for evaluation in votes.evaluations:
                 self.result.diagnostics += [*([evaluation.error] if evaluation.error else []), *evaluation.warnings]

@@ -225,6 +225,8 @@ class LabelingFunction:
     meaning: str = ""
     """Canonical text of what it computes: unchanged by white space, comments and case."""
     ballot: Ballot = "vote"
+    crowd: bool = False
+    """The query has a column "worker": answers of many people, weighed into one soft vote."""
     volatile: bool = False
     """Reads the clock: always stale."""
     location: Location | None = None

@@ -13,6 +13,7 @@ from groundswell.label_models.statistics import (
     majority_posterior,
 )
 from groundswell.label_models.verdict import Verdict, verdict
+from groundswell.label_models.votes_table import read_votes
 
 __all__ = [
     "Evidence",
@@ -29,6 +30,7 @@ __all__ = [
     "learned_accuracy",
     "majority_disagreement",
     "majority_posterior",
+    "read_votes",
     "register",
     "verdict",
 ]

@@ -151,8 +151,9 @@ class Loader:
             found = replace(found, kind="relation", expression=None, modality=None, columns=tuple((relation, "*") for relation in found.reads))
         if found.kind == "relation":
             runnable = statement.sql if text is statement.text else text
-            soft = found.label is None and "p" in (c.casefold() for c in columns)
-            found = replace(found, key=key_columns(columns, found, self.layout), query=runnable, ballot="soft" if soft else found.ballot)
+            names = {c.casefold() for c in columns} if found.label is None else set()
+            ballot = "soft" if names & {"p", "worker"} else found.ballot
+            found = replace(found, key=key_columns(columns, found, self.layout), query=runnable, ballot=ballot, crowd="worker" in names and "p" not in names)
         used = {f.name.casefold() for f in tree.find_all(exp.Anonymous)} & self.macros.keys()
         parts = [written or " ".join(text.split()), *(self.macros[name] for name in sorted(used))]
         return replace(found, meaning=self._fingerprinted(found, "\n".join(parts)))

@@ -33,7 +33,7 @@ def shaped(tree: exp.Expression, statement: Statement, layout: EntityLayout, sco
         location=statement.header,
         labels=None if statement.label is None else (statement.label,),
         columns=relation_columns(tree, statement.label, layout, scope),
-        ballot="exclude" if statement.excludes else "soft" if _has_probability(tree) else "vote",
+        ballot="exclude" if statement.excludes else "soft" if _has_column(tree, "p", "worker") else "vote",
     )
     _require_no_aggregate(tree, statement)
     source = _row_source(tree, layout, scope)
@@ -125,9 +125,9 @@ def key_problem(lf: str, at, key: str, found: int) -> LFProblem:
     return LFProblem(Diagnostic("LF110", message, at, f"SELECT {key} once (or start with FROM ...)", lf))
 
 
-def _has_probability(tree: exp.Expression) -> bool:
-    """Is a column "p" written out in the result: a soft vote?"""
-    return any(s.alias_or_name.casefold() == "p" for s in getattr(tree, "selects", ()))
+def _has_column(tree: exp.Expression, *names: str) -> bool:
+    """Is a column of one of these names written out in the result: "p" of a soft vote, "worker" of a crowd's answers?"""
+    return any(s.alias_or_name.casefold() in names for s in getattr(tree, "selects", ()))
 
 
 def _label_expression(tree: exp.Select, statement: Statement, source, layout: EntityLayout) -> exp.Expression:

@@ -14,6 +14,7 @@ from ..store import QueryTimeout, Store
 from ..store.names import quoted
 from ..types import EntityLayout, Event, LabelingFunction, Listener, Task, silent
 from .ballots import LEVELS, write_symbols
+from .crowd import Weigh, answers_query, crowd_problem, write_crowd_votes
 from .plan import ROWS, UNCHANGED, Evaluation, VotePlan
 from .problems import class_problem, relation_problems, relation_query, runtime_problem, strange_labels, timeout_problem
 from .select import local_votes, only_this_modality, over_one_modality
@@ -23,21 +24,22 @@ sql_log = logging.getLogger("groundswell.sql")
 
 
 def build_votes(
-    store: Store, task: Task, layout: EntityLayout, plan: VotePlan, timeout: float, listen: Listener = silent
+    store: Store, task: Task, layout: EntityLayout, plan: VotePlan, timeout: float, weigh: Weigh, listen: Listener = silent
 ) -> list[Evaluation]:
     """Evaluate what the plan calls stale and rebuild `vote_code` and `vote_slot`, in one transaction.
 
     An LF that fails at run time (LF116), runs too long (LF117), votes for no class (LF108) or twice (LF111) is left out and
-    carries its diagnostic; all others keep their votes.
+    carries its diagnostic; all others keep their votes. weigh: makes one soft vote of the answers of many workers.
     """
-    return _Builder(store, task, layout, plan, timeout, listen).run()
+    return _Builder(store, task, layout, plan, timeout, weigh, listen).run()
 
 
 class _Builder:
     """One build: relation LFs into temporary tables, row-local LFs in one scan, then the packed table."""
 
-    def __init__(self, store: Store, task: Task, layout: EntityLayout, plan: VotePlan, timeout: float, listen: Listener):
+    def __init__(self, store: Store, task: Task, layout: EntityLayout, plan: VotePlan, timeout: float, weigh: Weigh, listen: Listener):
         self.store, self.task, self.layout, self.plan, self.timeout, self.listen = store, task, layout, plan, timeout, listen
+        self.weigh = weigh
         self.schema = quoted(task.name)
         self.old = [] if plan.everything else stored_slots(store, task.name)
         self.slots: list[Slot] = []
@@ -58,8 +60,12 @@ class _Builder:
     def _evaluate_relation(self, number: int, evaluation: Evaluation) -> None:
         lf, table = evaluation.lf, f"lf_votes_{number}"
         started = time.perf_counter()
-        query = f"CREATE OR REPLACE TEMP TABLE {table} AS {relation_query(lf, self.layout)}"
-        evaluation.error, _ = self._tried(lf, query)
+        asked = (f"{table}_answers", answers_query(lf, self.layout)) if lf.crowd else (table, relation_query(lf, self.layout))
+        evaluation.error, _ = self._tried(lf, "CREATE OR REPLACE TEMP TABLE {} AS {}".format(*asked))
+        if lf.crowd and evaluation.error is None:
+            evaluation.error = crowd_problem(self.store, lf, asked[0], self.task)
+            if evaluation.error is None:
+                write_crowd_votes(self.store, self.task, lf, asked[0], table, self.weigh)
         if evaluation.error is None:
             evaluation.error, evaluation.warnings = relation_problems(self.store, lf, table, self.task)
         evaluation.seconds = time.perf_counter() - started
