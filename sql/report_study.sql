@@ -13,6 +13,6 @@ SELECT
     count(*) AS tried,
     max(n_rows) AS n_rows
 FROM study
-WHERE study NOT IN ('evaluation', 'affinity')
+WHERE study NOT IN ('evaluation', 'affinity', 'modality shares')
 GROUP BY study, arm, metric
 ORDER BY study, length(arm), arm, metric

@@ -112,13 +112,13 @@ def _dots(arms: dict[str, dict[str, dict]]) -> dict[str, Any] | None:
 
 
 def _curve(arms: dict[str, dict[str, dict]]) -> dict[str, Any] | None:
-    points = [{**p, "labels": int(found[1]), "kind": "hand labels"} for p in _points(arms) if (found := re.match(r"supervised (\d+)", p["arm"]))]
+    points = [{**p, "labels": int(found[1]), "kind": f"hand labels{found[2]}"} for p in _points(arms) if (found := re.match(r"supervised (\d+)(.*)", p["arm"]))]
     lines = [{**p, "kind": p["arm"]} for p in _points(arms) if not p["arm"].startswith("supervised ")]
     if len(points) < 2:
         return None
-    x = {"field": "labels", "type": "quantitative", "title": "hand labels of the new modality", "scale": {"type": "log"}, "axis": {"format": "~s", "tickCount": 5}}
+    x = {"field": "labels", "type": "quantitative", "title": "hand labels of the new modality", "scale": {"type": "log", "nice": False}, "axis": {"format": "~s", "tickCount": 5}}
     y = {"type": "quantitative", "title": "average precision", "scale": {"zero": False}}
-    names = ["hand labels", *(p["kind"] for p in lines)]
+    names = [*dict.fromkeys(p["kind"] for p in points), *(p["kind"] for p in lines)]
     colour = {"field": "kind", "type": "nominal", "title": None, "scale": {"domain": names, "range": [f"var(--c{i % 8})" for i in range(len(names))]}, "legend": {"orient": "top"}}
     band = {"data": {"values": points}, "mark": {"type": "rule", "color": "var(--grey)"}, "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}}}
     line = {"data": {"values": points}, "mark": {"type": "line", "point": True}, "encoding": {"x": x, "y": {**y, "field": "value"}, "color": colour, "tooltip": [{"field": "labels"}, {"field": "value", "format": ".3f"}]}}

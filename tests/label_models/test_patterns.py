@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from groundswell.errors import CODES, LabelModelError
+from groundswell.codes import CODES
+from groundswell.errors import LabelModelError
 from groundswell.label_models import VotePatterns
 from groundswell.label_models.patterns import canonical, distinct_rows
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from groundswell.errors import CODES
+from groundswell.codes import CODES
 from groundswell.label_models import VotePatterns, label_model
 from groundswell.label_models.trust import fit_warnings, lost_classes, near_duplicates, pair_statistics
 
