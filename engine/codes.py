@@ -29,6 +29,7 @@ CODES: dict[str, str] = {
     "CFG123": "a file cannot be read or written in that format",
     "CFG124": "there is no review strategy of this name",
     "CFG125": "there is no SQL dialect of this name for label models",
+    "CFG126": "there is nothing of this name to compare the end model with",
     "CFG201": "some gold labels are for keys that no modality has",
     # labeling functions: 1xx errors, 2xx warnings
     "LF101": "syntax error",
@@ -141,6 +142,7 @@ CODES: dict[str, str] = {
     "AF111": "gold/affinity_map.csv cannot be read or does not fit",
     "AF112": "affinities are not computed yet",
     "AF113": "the method needs gold labels",
+    "AF114": "an affinity function in resources/ cannot be imported or answers wrongly",
     "AF201": "images that cannot be decoded get no label",
     "AF202": "a network has random weights",
     "AF203": "rows whose vectors hold NaN or infinity get no label",
@@ -149,7 +151,7 @@ CODES: dict[str, str] = {
     "AF206": "few gold labels say which cluster is which class",
     "AF207": "a cluster is empty, or almost",
     "AF208": "class inference did not converge",
-    "AF209": "other seeds give other clusters",
+    "AF209": "other seeds or scales give other clusters",
     "AF210": "affinities lie outside [0, 1]",
     "AF211": "prototypes are a sample",
     "AF212": "the confidence of a method is not calibrated",
@@ -175,6 +177,7 @@ CODES: dict[str, str] = {
     "SY102": "a study needs labels first",
     "SY103": "a study needs a labelled modality, one nobody labelled, and features both have",
     "SY104": "no test row of the new modality has a known class",
+    "SY202": "an arm of a study could not be fitted, and the others were",
     "SY201": "no hand labels for a supervised model: nothing is relative to one",
     # mined labeling functions: 1xx errors, 2xx warnings
     "MN101": "an option of mining does not exist, or has a value it cannot have",
@@ -235,6 +238,12 @@ CODES: dict[str, str] = {
     "EM122": "the device has no memory for a single row",
     "EM123": "an end model was asked to read a feature that is not servable",
     "EM124": "modalities cannot be fused like this",
+    "EM125": "a search for options has nothing to search, or too few draws",
+    "EM126": "no trial of a search for options could be fitted",
+    "EM127": "no row of the dev split to judge a search by",
+    "EM128": "no row drawn to monitor is reviewed yet",
+    "EM129": "all answers about rows drawn to monitor are of one class",
+    "EM130": "no row to monitor: the test split is empty",
     "EM201": "a feature has one value only and carries no information",
     "EM202": "a column is not used as a feature",
     "EM203": "no dev batches: early stopping is off",
@@ -243,6 +252,7 @@ CODES: dict[str, str] = {
     "EM206": "the device ran out of memory: the batch was halved",
     "EM207": "boosted trees read a part of the training rows",
     "EM208": "a modality has no labelled row: fusion goes without it",
+    "EM210": "a modality's rows with some prediction are in no review",
     "EM209": "the views of two modalities say the same: early fusion stands in for late",
 }
 """Stable code -> what it means, in one line; printed by `groundswell doctor --codes`."""

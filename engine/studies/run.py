@@ -224,6 +224,9 @@ class _Study:
         for each, mark, rows in _results(work, self._workers(len(work))):
             self.listen(Event("study", f"{each.arm.name}, seed {each.seed}", finished, len(work)))
             finished += 1
+            if isinstance(rows, Diagnostic):
+                self.result.diagnostics.append(Diagnostic("SY202", f"{each.arm.name}, seed {each.seed}, was left out: {rows.message}", hint=rows.hint))
+                continue
             with self.store.transaction():
                 self._write(each.arm.name, each.seed, rows)
                 remember(self.store, self.task.name, self._output(each), mark)
@@ -288,7 +291,7 @@ class _Study:
         return table_name(self.task.name, name)
 
 
-def _results(work: list[tuple[Work, str]], workers: int) -> Iterator[tuple[Work, str, list[dict[str, Any]]]]:
+def _results(work: list[tuple[Work, str]], workers: int) -> Iterator[tuple[Work, str, list[dict[str, Any]] | Diagnostic]]:
     """Every piece of work with what came of it, as it is finished."""
     if workers <= 1:
         yield from ((each, mark, done(each)) for each, mark in work)

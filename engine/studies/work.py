@@ -12,6 +12,7 @@ import pyarrow as pa
 from ..end_models import FeatureSpec, end_model
 from ..end_models.metrics import judged
 from ..end_models.views import has_rows, only, part_of, tenths
+from ..errors import Diagnostic, EndModelError
 from .arms import Arm
 from .rows import RowFiles, shown
 
@@ -31,16 +32,19 @@ class Work:
     old: str
 
 
-def done(work: Work) -> list[dict[str, Any]]:
-    """Rows of `study` for one arm and seed: metric, value, low, high, n_rows. Needs no database."""
+def done(work: Work) -> list[dict[str, Any]] | Diagnostic:
+    """Rows of `study` for one arm and seed: metric, value, low, high, n_rows; or why the arm has none. Needs no database."""
     files = RowFiles(work.folder, len(work.classes))
-    model = _fitted(work, files)
+    try:
+        model = _fitted(work, files)
+    except EndModelError as error:
+        return error.diagnostics[0]
     gold, p = _judged(work, files, model)
     rows = [{"metric": m.name, "value": m.value, "low": m.low, "high": m.high, "n_rows": m.n} for m in judged(gold, p, None, work.seed)]
     return [{"arm": work.arm.name, "seed": work.seed, **row} for row in rows]
 
 
-def done_alone(work: Work) -> list[dict[str, Any]]:
+def done_alone(work: Work) -> list[dict[str, Any]] | Diagnostic:
     """The same on one thread: for a process beside others."""
     import torch
 

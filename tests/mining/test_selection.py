@@ -156,6 +156,8 @@ def test_held_out_figures_equal_a_direct_count():
         rows = store.rows(f"SELECT g.label = '{CLASSES[lf.label]}', {lf.predicate} FROM t.entity AS e JOIN t.gold_label AS g USING (entity_id) JOIN mining_row AS m ON m.row = e.rowid WHERE NOT m.mined")
         right, fired = (np.array(column) for column in zip(*rows))
         assert judged.n_dev == fired.sum() and judged.precision == (right & fired).sum() / fired.sum() and judged.recall == (right & fired).sum() / right.sum()
+        others = (~right & fired).sum() / (~right).sum()
+        assert judged.lift == pytest.approx(judged.recall / others if others else np.inf)
         everywhere = store.value(f"SELECT avg(CAST({lf.predicate} AS INTEGER)) FROM t.entity")
         assert judged.coverage == pytest.approx(everywhere) and np.isnan(judged.new_coverage)
         assert judged.rates[:, 1].tolist() == [(~right & fired).sum() if k != lf.label else (right & fired).sum() for k in range(2)]

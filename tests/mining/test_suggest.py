@@ -6,6 +6,8 @@ import duckdb
 import pytest
 
 from groundswell.errors import LFError, MiningError
+from groundswell.labelling import fit_input
+from groundswell.store import writing
 from groundswell.store.held_out import held_out
 
 from support import project, published, rows_of, shell, workspace
@@ -190,3 +192,19 @@ def test_the_command_line(folder):
     assert accepted.returncode == 0 and "2 labeling functions in lfs/suggested.sql; next: groundswell run" in accepted.stdout
     for_people = shell(folder, "suggest")
     assert "accepted" in for_people.stdout and "precision, recall and lift on held-out gold" in for_people.stdout
+
+
+def test_held_out_gold_weighs_as_much_as_everything_unlabelled_and_mined_rows_nothing(folder):
+    ws = workspace(folder)
+    ws.suggest()
+    ws.accept()
+    ws.run()
+    with writing(ws.project, "look") as store:
+        given = fit_input(store, ws.task)
+        n_all, n_gold, n_held = store.rows(
+            f"SELECT count(*), count(*) FILTER (split = 'train' AND label IS NOT NULL), count(*) FILTER (split = 'train' AND label IS NOT NULL AND {held_out('entity_id')}) "
+            "FROM harm.entity LEFT JOIN harm.gold_label USING (entity_id)"
+        )[0]
+    others = n_all - n_gold
+    times = max(1, round(others / n_held))
+    assert times > 1 and given.gold.sum() == times * n_held and given.counts.sum() == others + times * n_held

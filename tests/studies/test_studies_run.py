@@ -164,6 +164,23 @@ def test_without_labels_of_their_own_studies_have_no_baseline(tmp_path):
     assert [d.code for d in found.diagnostics] == ["SY201"] and {r["arm"] for r in found.rows} == {"text", "image (weak)", CROSS_MODAL}
 
 
+def test_an_arm_that_cannot_be_fitted_costs_no_other(tmp_path):
+    made = project(tmp_path, "-- lf: late -> bad\nFROM post WHERE links > 1;\n-- lf: early -> ok\nFROM post WHERE links < 0.6;\n", sql=WORLD, config=CONFIG, files=FEATURES)
+    workspace(made).run()
+    found = workspace(made).study("end-to-end", seeds=(0,), workers=1)
+    assert {d.code for d in found.diagnostics} == {"SY202"} and "image (weak), seed 0, was left out" in found.diagnostics[0].message
+    assert {"text", BASELINE, "all features, supervised"} <= {r["arm"] for r in found.rows} and "image (weak)" not in {r["arm"] for r in found.rows}
+
+
+def test_a_test_set_without_positives_has_no_average_precision(tmp_path):
+    made = project(tmp_path, LFS, sql=WORLD + "UPDATE truth SET label = 'ok' WHERE post_id IN (SELECT post_id FROM picture WHERE split = 'test');", config=CONFIG, files=FEATURES)
+    workspace(made).run()
+    found = workspace(made).study("lesion", seeds=(0,), workers=1)
+    values = {r["metric"]: r["value"] for r in found.rows if r["arm"] == "text A"}
+    assert values["average_precision"] is None and values["accuracy"] > 0.5
+    assert not [r for r in found.rows if r["metric"] == "relative_average_precision"]
+
+
 def test_what_studies_refuse(tmp_path, folder):
     with pytest.raises(StudyError, match="SY101"):
         workspace(folder).study("end-to-and")
