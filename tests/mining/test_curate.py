@@ -50,6 +50,12 @@ def test_figures_of_the_whole_equal_those_of_the_training_set(curated):
     assert value["coverage"] == pytest.approx(covered / n) and value["f1"] == pytest.approx(2 * right / (said + there))
 
 
+def test_the_modality_nobody_labelled_judges_where_both_have_test_gold(tmp_path):
+    both = JUDGED + "UPDATE post SET part = 'test' WHERE hash(post_id) % 10 = 1;"
+    done = workspace(project(tmp_path, {}, sql=both, config=TEST_OF_IMAGE)).curate(propagation=None)
+    assert done.judged_on == "test split of image"
+
+
 def test_gold_of_the_test_split_takes_no_part_in_any_fit(curated, tmp_path):
     folder, done = curated
     turned = project(tmp_path, {"lfs/own.sql": HAND}, sql=JUDGED + "UPDATE human SET label = CASE WHEN label = 'ok' THEN 'bad' ELSE 'ok' END WHERE post_id LIKE 'i%';", config=TEST_OF_IMAGE)

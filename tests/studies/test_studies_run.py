@@ -204,3 +204,20 @@ def test_the_command_line(folder, end_to_end):
     for_people = shell(folder, "study", "end-to-end", "--seeds", "2")
     assert "cross-modal" in for_people.stdout and "10 fits kept from an earlier run" in for_people.stdout
     assert shell(folder, "study", "lesion", "--seeds", "0").returncode == 2
+
+
+def test_counted_labels_are_a_random_part_that_grows_with_their_number(tmp_path):
+    """Another seed draws other rows; more rows of the same seed contain the fewer."""
+    import pyarrow as pa
+
+    from groundswell.studies import Arm, Source
+    from groundswell.studies.rows import RowFiles
+
+    n = 400
+    table = pa.table({"entity_id": range(n), "modality": ["image"] * n, "pattern_id": [0] * n, "gold": pa.array([None] * n, pa.int8()), "told": pa.array([i % 2 for i in range(n)], pa.int8()), "x": [float(i) for i in range(n)]})
+    with pa.OSFile(str(tmp_path / "train.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table, 100)
+    files = RowFiles(tmp_path, 2)
+    drawn = lambda most, seed: {key for batch in files.labelled(Arm("a", (Source("image", "told", most),), {"image": ("x",)}), "train", seed) for key in batch.column("entity_id").to_pylist()}  # noqa: E731
+    assert len(drawn(40, 0)) == 40 and drawn(40, 0) == drawn(40, 0) and drawn(40, 0) < drawn(120, 0)
+    assert len(drawn(40, 0) & drawn(40, 1)) < 15 and max(drawn(40, 0)) > 300
