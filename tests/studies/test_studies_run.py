@@ -221,3 +221,14 @@ def test_counted_labels_are_a_random_part_that_grows_with_their_number(tmp_path)
     drawn = lambda most, seed: {key for batch in files.labelled(Arm("a", (Source("image", "told", most),), {"image": ("x",)}), "train", seed) for key in batch.column("entity_id").to_pylist()}  # noqa: E731
     assert len(drawn(40, 0)) == 40 and drawn(40, 0) == drawn(40, 0) and drawn(40, 0) < drawn(120, 0)
     assert len(drawn(40, 0) & drawn(40, 1)) < 15 and max(drawn(40, 0)) > 300
+
+
+def test_a_feature_is_missing_on_rows_of_a_modality_that_does_not_show_it():
+    import pyarrow as pa
+
+    from groundswell.studies import Arm
+    from groundswell.studies.rows import shown
+
+    batch = pa.RecordBatch.from_pydict({"entity_id": [1, 2, 3], "modality": ["text", "image", "text"], "a": [1.0, 2.0, 3.0], "b": [["x"], ["y"], []]})
+    columns = shown(batch, Arm("arm", (), {"text": ("a", "b"), "image": ("a",)}))
+    assert columns["a"].to_pylist() == [1.0, 2.0, 3.0] and columns["b"].to_pylist() == [["x"], None, []]
