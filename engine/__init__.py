@@ -17,6 +17,7 @@ _EXPORTS = {
     "lf": ("lfs.python", "lf"),
     "udf": ("services.declare", "udf"),
     "service": ("services.declare", "service"),
+    "affinity_function": ("affinity.declared", "declare"),
     "VotePatterns": ("label_models", "VotePatterns"),
     "label_model": ("label_models", "label_model"),
     "label_votes": ("label_models", "label_votes"),

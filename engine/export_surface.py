@@ -89,8 +89,8 @@ TASK = {
     "confident_joint": Relation("One row per given and estimated true class.", ("given", "true_label")),
     "label_issue": Relation("One row per label that is probably wrong.", ("entity_id",)),
     "study": Relation("One row per study, arm, seed and metric.", ("study", "arm", "seed", "metric")),
-    "trial": Relation("One row per trial of the automatic curation.", ("trial_id",)),
-    "live_metric": Relation("One row per review and metric.", ("reviewed_at", "metric")),
+    "trial": Relation("One row per trial of the last search for options of an end model.", ("trial_id",), {"seconds": "How long it took.", "value": "Its value; NULL where training diverged."}),
+    "live_metric": Relation("One row per review and metric, and one per metric for all reviews together.", ("reviewed_at", "metric"), nullable=("reviewed_at",)),
     "slice_metric": Relation("One row per slice and end model.", ("slice", "model_id")),
 }
 """Relations of a task's schema. Those of a capability exist from the day the capability exists."""

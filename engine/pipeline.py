@@ -300,9 +300,9 @@ class _Job:
             self.store.create_macro_from_file(self.task.name, macro, arguments)
 
     def _warn_about_votes(self) -> None:
-        """LF201 an LF that votes on everything, LF202 one that never votes."""
+        """LF201 an LF that votes on everything for one class, LF202 one that never votes."""
         schema = self.task.name
-        for lf, coverage in self.store.rows(f'SELECT lf, coverage FROM "{schema}".lf_summary WHERE coverage = 0 OR coverage >= 1'):
+        for lf, coverage in self.store.rows(f'SELECT lf, coverage FROM "{schema}".lf_summary WHERE coverage = 0 OR coverage >= 1 AND len(polarity) < 2'):
             each = next(e.lf for e in self.result.evaluations if e.lf.name == lf)
             if coverage:
                 problem = Diagnostic("LF201", "votes on every row", each.location, "a rule that always votes says nothing about a single row", lf)

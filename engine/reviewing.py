@@ -19,6 +19,8 @@ from .store import Store
 from .types import Project, Task
 
 STRATEGIES = ("maxkl", "conflicts", "uncovered", "entropy", "random")
+MONITOR = "monitor"
+"""The strategy of `monitoring`: rows drawn to estimate live metrics."""
 PER_PATTERN = 200
 """Entities of one pattern that are kept ready to be asked about in one session."""
 PATTERNS_AT_ONCE = 64
@@ -28,7 +30,8 @@ CANNOT_TELL = "cannot tell"
 
 @dataclass(frozen=True)
 class Question:
-    """An entity to be judged: its columns, the votes on it (LF -> class), and what the label model thinks (class -> p)."""
+    """An entity to be judged: its columns, the votes on it (LF -> class), and what the label model thinks (class -> p); both empty
+    where the answer is to judge models, and must not be led by them."""
 
     entity_id: Any
     pattern_id: int
@@ -48,7 +51,7 @@ class Review:
 
     def __init__(self, store: Store, project: Project, task: Task, strategy: str = "maxkl", annotator: str = "me", seed: int = 0):
         if strategy not in STRATEGIES:
-            raise ConfigError("CFG124", f'there is no strategy "{strategy}"', hint=did_you_mean(strategy, STRATEGIES) or f"one of {', '.join(STRATEGIES)}")
+            raise ConfigError("CFG124", f'there is no strategy "{strategy}"', hint=did_you_mean(strategy, (*STRATEGIES, MONITOR)) or f"one of {', '.join((*STRATEGIES, MONITOR))}")
         self.store, self.project, self.task, self.strategy, self.annotator = store, project, task, strategy, annotator
         self.seed = task.label_model.get("seed", 0)
         self._random = np.random.default_rng(seed)
@@ -59,10 +62,12 @@ class Review:
         self._empty: set[int] = set()
         self.n_answers = 0
 
+    next_step = "groundswell run, which lets them bend the label model"
+
     @property
     def path(self) -> Path:
         """The file answers are appended to."""
-        return self.project.root / "gold" / "review.csv"
+        return answer_path(self.project)
 
     def questions(self) -> Iterator[Question]:
         """One question after another, each chosen after the answer to the one before; ends when no entity is left."""
@@ -71,7 +76,7 @@ class Review:
 
     def answer(self, question: Question, label: str | None) -> None:
         """Write down what a person said of an entity; None = nobody can tell. The label model is fitted again."""
-        self._append(question, label)
+        append_answer(self.project, self.task, self.annotator, question.entity_id, label)
         self.n_answers += 1
         if label is not None:
             self._given.answers[question.pattern_id, self.task.classes.index(label)] += 1
@@ -124,24 +129,30 @@ class Review:
         p = dict(zip(self.task.classes, map(float, self._posterior[pattern])))
         return Question(entity_id, pattern, entity, votes, p, float(self._scores()[pattern]) if self.strategy == "maxkl" else 0.0)
 
-    # -- where it goes --------------------------------------------------------------------------------------------------
 
-    def _append(self, question: Question, label: str | None) -> None:
-        """One line, on disk before this returns."""
-        self.path.parent.mkdir(exist_ok=True)
-        columns = (*ANSWER_COLUMNS, "task")
-        row = {
-            "key": question.entity_id, "label": label or "", "annotator": self.annotator, "annotated_at": datetime.now(timezone.utc).isoformat(),
-            "note": "" if label else CANNOT_TELL, "task": self.task.name,
-        }  # fmt: skip
-        new = not self.path.exists()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-            file.flush()
-            os.fsync(file.fileno())
+# -- where it goes ------------------------------------------------------------------------------------------------------
+
+
+def answer_path(project: Project) -> Path:
+    """The file answers are appended to."""
+    return project.root / "gold" / "review.csv"
+
+
+def append_answer(project: Project, task: Task, annotator: str, entity_id: Any, label: str | None) -> None:
+    """Write down what a person said of an entity; None = nobody can tell. One line, on disk before this returns."""
+    path, columns = answer_path(project), (*ANSWER_COLUMNS, "task")
+    path.parent.mkdir(exist_ok=True)
+    row = {
+        "key": entity_id, "label": label or "", "annotator": annotator, "annotated_at": datetime.now(timezone.utc).isoformat(), "note": "" if label else CANNOT_TELL, "task": task.name,
+    }  # fmt: skip
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _in_conflict(votes: np.ndarray) -> np.ndarray:

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 from sqlglot import select
 
-from .end_models import EndModel, FeatureSpec, end_model, infer_features, load_end_model
+from .end_models import EndModel, FeatureSpec, infer_features, load_end_model
 from .end_models.contributions import Attribution, contributions
-from .end_models.settings import label_settings, model_options
-from .errors import Diagnostic, EndModelError
-from .evaluation import evaluate
+from .end_models.modality_shares import modality_shares
+from .end_models.settings import label_settings
+from .errors import Diagnostic, EndModelError, GroundswellError
+from .evaluation import evaluate, write_study
+from .fusing import fused_model, modality_views
+from .searching import Searched, search
 from .state import recorded
-from .features import warehouse_columns
-from .store import Store, looking, publish, writing
-from .store.names import KEY_SEPARATOR, quoted, table_name
+from .store import Store, publish, writing
 from .store.queries import qualified
 from .types import RESERVED_COLUMNS, Event, Listener, Project, Task, silent
 
 SAMPLE_ROWS = 5_000
+SHARED_ROWS = 2_000
+"""Rows of each modality on which the shares of its features are measured."""
 
 MODEL_TABLES = """
 CREATE TABLE IF NOT EXISTS {schema}.end_model (
@@ -37,7 +41,8 @@ CREATE TABLE IF NOT EXISTS {schema}.end_model (
 
 @dataclass(frozen=True)
 class Training:
-    """A trained end model: its id, where the artefact lies, metrics per split and arm (see `evaluate`), warnings."""
+    """A trained end model: its id, where the artefact lies, metrics per split and arm (see `evaluate`), warnings, and what each
+    modality's features contribute (see `modality_shares`), what a search found."""
 
     model_id: int
     method: str
@@ -45,16 +50,22 @@ class Training:
     metrics: list[dict[str, Any]]
     features: FeatureSpec
     diagnostics: tuple[Diagnostic, ...]
+    shares: list[dict[str, Any]] = field(default_factory=list)
+    searched: Searched | None = None
 
 
 def train(
-    project: Project, task: Task, method: str | None = None, seed: int | None = None, listen: Listener = silent, fusion: str | None = None
+    project: Project, task: Task, method: str | None = None, seed: int | None = None, listen: Listener = silent, fusion: str | None = None,
+    search: int | None = None,
 ) -> Training:
     """Train on the covered entities of the train split, stop early on those of dev, predict all entities, publish.
 
+    search  draws of a search for options before that (see `searching`); 0: none, whatever groundswell.toml says
+
     Raises EndModelError EM118 before the first run, and what the end model raises.
     """
-    settings = dict(task.end_model) | ({"method": method} if method else {}) | ({} if seed is None else {"seed": seed}) | ({"fusion": fusion} if fusion else {})
+    asked = {"method": method, "seed": seed, "fusion": fusion, "search": search}
+    settings = dict(task.end_model) | {name: value for name, value in asked.items() if value is not None}
     with writing(project, "train") as store:
         if not store.has_table(task.name, "training_set"):
             raise EndModelError("EM118", "there are no labels to train on yet", hint="run `groundswell run` first")
@@ -74,7 +85,8 @@ class _Trainer:
 
     def run(self) -> Training:
         spec, skipped = self._features()
-        model = self._model(spec)
+        searched = self._searched(spec)
+        model = fused_model(self.store, self.task, self.settings, spec)
         self.store.connection.execute(MODEL_TABLES.format(schema=self.schema))
         model_id = self.store.value(f"SELECT coalesce(max(model_id), 0) + 1 FROM {self.schema}.end_model")
         checkpoint = self.project.state_dir / "training" / self.task.name
@@ -83,15 +95,29 @@ class _Trainer:
             on_event=self._report, checkpoint=checkpoint,
         )  # fmt: skip
         artefact = self.project.state_dir / "models" / f"{self.task.name}-{model_id}"
-        sha256 = model.save(artefact)
-        shutil.rmtree(checkpoint, ignore_errors=True)
         self.listen(Event("predict", "predicting every entity"))
         with self.store.transaction():
             write_predictions(self.store, self.task, model, model_id)
             self.listen(Event("evaluate", "judging against gold"))
-            metrics = evaluate(self.store, self.task, self.settings, spec)
-            self._write(model_id, spec, metrics, artefact, sha256)
-        return Training(model_id, self.settings["method"], artefact, metrics, spec, (*skipped, *model.warnings_))
+            metrics, shares = evaluate(self.store, self.task, self.settings, spec), self._shares(model, spec)
+            model.about_ = {"metrics": metrics, "modality_shares": shares}
+            self._write(model_id, spec, metrics, artefact, model.save(artefact))
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        if searched:
+            searched.notebook.forget()
+        return Training(model_id, self.settings["method"], artefact, metrics, spec, (*skipped, *model.warnings_), shares, searched)
+
+    def _shares(self, model: EndModel, spec: FeatureSpec) -> list[dict[str, Any]]:
+        """What each modality's features contribute, on a sample of its rows; nothing with one modality. Also study 'modality shares'."""
+        views = modality_views(self.store, self.task, spec.names)
+        if len(views) < 2:
+            return []
+        query = f"SELECT * FROM {self.schema}.entity WHERE modality = $m ORDER BY md5(CAST(entity_id AS VARCHAR)) LIMIT {SHARED_ROWS}"
+        rows = {m: self.store.arrow(query, {"m": m}).combine_chunks().to_batches()[0] for m in views}
+        shares = modality_shares(model, rows, views)
+        kept = [{"arm": f"{s['features']} features on {s['rows']} rows", "seed": self.settings["seed"], "metric": "log_odds", **s} for s in shares]
+        write_study(self.store, self.task, "modality shares", kept)
+        return shares
 
     def _features(self) -> tuple[FeatureSpec, list[Diagnostic]]:
         sample = self.store.arrow(f"SELECT * FROM {self.schema}.entity ORDER BY md5(CAST(entity_id AS VARCHAR)) LIMIT {SAMPLE_ROWS}")
@@ -103,9 +129,15 @@ class _Trainer:
         spec, skipped = infer_features(sample.schema, sample, kinds=self.settings.get("kinds"), exclude=exclude)
         return spec, [s.diagnostic for s in skipped]
 
-    def _model(self, spec: FeatureSpec) -> EndModel:
-        """The unfitted model; with a fusion other than early, one over the features each modality has."""
-        return fused_model(self.store, self.task, self.settings, spec)
+    def _searched(self, spec: FeatureSpec) -> Searched | None:
+        """What a search found, its options taken over; None without a search."""
+        wanted = self.settings.get("search", 0)
+        if not wanted:
+            return None
+        found = search(self.store, self.project, self.task, self.settings, spec, wanted, self.listen)
+        self.settings |= found.options
+        self.labels |= label_settings(self.task.modalities, self.settings)
+        return found
 
     def _batches(self, split: str) -> Iterator[pa.RecordBatch]:
         return iter(self.store.stream(qualified("labelled_entity", self.task.name), {"split": split, **self.labels}))
@@ -130,36 +162,36 @@ class _Trainer:
         )  # fmt: skip
 
 
-def fused_model(store: Store, task: Task, settings: Mapping[str, Any], spec: FeatureSpec) -> EndModel:
-    """The unfitted end model of some settings. fusion: early (default; one model on the union), intermediate, devise, late or auto.
+class Scoring:
+    """Batches scored one after another: how many rows so far, and the error that ended it, which DuckDB wraps in one of its own."""
 
-    Raises EndModelError EM124 where the task has no modality with gold in train beside one without.
-    """
-    fusion = settings.get("fusion", "early")
-    if fusion == "early":
-        return end_model(settings["method"], **model_options(settings))
-    filled = ", ".join(f"bool_or({quoted(f.name)} IS NOT NULL)" for f in spec.features)
-    rows = store.rows(f"SELECT modality, {filled} FROM {table_name(task.name, 'entity')} WHERE split = 'train' GROUP BY 1 ORDER BY 1")
-    views = {modality: [f.name for f, has in zip(spec.features, known) if has] for modality, *known in rows}
-    old = [m for (m,) in store.rows(f"SELECT DISTINCT modality FROM {table_name(task.name, 'entity')} JOIN {table_name(task.name, 'gold_label')} USING (entity_id) WHERE split = 'train' ORDER BY 1")]
-    return end_model("fusion", scheme=fusion, base=settings["method"], views=views, old=old, **model_options(settings))
+    def __init__(self, tell: Callable[[int], None] = lambda n: None):
+        self.tell, self.n = tell, 0
+        self.failure: GroundswellError | None = None
+
+    def batches(self, rows: Iterable[pa.RecordBatch], score: Callable[[pa.RecordBatch], pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The scored batches; `tell` hears of the rows before each."""
+        for batch in rows:
+            self.n += batch.num_rows
+            self.tell(self.n)
+            try:
+                yield score(batch)
+            except GroundswellError as error:
+                self.failure = error
+                raise
 
 
 def write_predictions(store: Store, task: Task, model: EndModel, model_id: int) -> None:
     """Replace `predictions`: one row per entity, streamed through the model batch by batch."""
-    batches = (
-        predicted(model, batch, model_id) for batch in store.stream(f'SELECT * FROM "{task.name}".entity')
-    )  # fmt: skip
-    first = next(batches, None)
     schema = prediction_schema(store.arrow(f'SELECT entity_id FROM "{task.name}".entity LIMIT 0').schema.field("entity_id").type)
-
-    def all_batches() -> Iterator[pa.RecordBatch]:
-        if first is not None:
-            yield first.cast(schema)
-        for batch in batches:
-            yield batch.cast(schema)
-
-    store.create_from_arrow(task.name, "predictions", pa.RecordBatchReader.from_batches(schema, all_batches()))
+    scoring = Scoring()
+    batches = scoring.batches(store.stream(f'SELECT * FROM "{task.name}".entity'), lambda batch: predicted(model, batch, model_id).cast(schema))
+    first = next(batches, None)
+    all_batches = batches if first is None else chain([first], batches)
+    try:
+        store.create_from_arrow(task.name, "predictions", pa.RecordBatchReader.from_batches(schema, all_batches))
+    except Exception as error:
+        raise scoring.failure or error
 
 
 def prediction_schema(key: pa.DataType) -> pa.Schema:
@@ -227,57 +259,3 @@ def predict_all(project: Project, task: Task, listen: Listener = silent) -> int:
             write_predictions(store, task, model, model_id)
         publish(store, project.published)
         return model_id
-
-
-def predict_new(project: Project, task: Task, source: str, target: Path, listen: Listener = silent) -> int:
-    """Score the rows of a file or warehouse relation into a file, batch by batch; returns how many.
-
-    The result has the key (under its own name), model_id, predicted_label, confidence and p. Raises EndModelError EM119
-    without a model, EM105 for missing columns, ConfigError CFG108 for an unknown relation.
-    """
-    from .store.files import READERS, read_batches, write_table
-
-    with looking(project) as store:
-        model_id, model = current_model(store, project, task)
-        modality = project.modalities[task.modalities[0]]
-        if Path(source).suffix.lower() in READERS:
-            rows = read_batches(source)
-        else:
-            schema, relation, _ = warehouse_columns(store, source, "--from")
-            rows = store.stream(f'FROM warehouse."{schema}"."{relation}"')
-        counted = {"n": 0}
-
-        def scored() -> Iterator[pa.RecordBatch]:
-            for batch in rows:
-                counted["n"] += batch.num_rows
-                listen(Event("predict", f"{counted['n']:,} rows"))
-                yield predicted(model, _keyed(batch, modality.key), model_id).cast(result)
-
-        key = _keyed(pa.RecordBatch.from_pylist([], schema=rows.schema), modality.key).schema.field("entity_id").type
-        result = prediction_schema(key)
-        name = modality.key[0] if len(modality.key) == 1 and "entity_id" not in rows.schema.names else "entity_id"
-        shown = pa.schema([f.with_name(name) if f.name == "entity_id" else f for f in result])
-        named = (pa.RecordBatch.from_arrays(batch.columns, schema=shown) for batch in scored())
-        write_table(pa.RecordBatchReader.from_batches(shown, named), str(target))
-        return counted["n"]
-
-
-def _escaped(part: pa.Array) -> pa.Array:
-    """One part of a composite key, as `key_expression` writes it."""
-    import pyarrow.compute as pc
-
-    return pc.replace_substring(pc.replace_substring(part, "\\", "\\\\"), KEY_SEPARATOR, f"\\{KEY_SEPARATOR}")
-
-
-def _keyed(batch: pa.RecordBatch, key: tuple[str, ...]) -> pa.RecordBatch:
-    """The batch with a column entity_id made from the modality's key; EM105 where the key is missing."""
-    import pyarrow.compute as pc
-
-    if "entity_id" in batch.schema.names:
-        return batch
-    missing = [k for k in key if k not in batch.schema.names]
-    if missing:
-        raise EndModelError("EM105", f"the rows have no key column {', '.join(missing)}", hint=f"they have: {', '.join(batch.schema.names)}")
-    parts = [batch.column(k) for k in key]
-    joined = parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*(_escaped(p.cast(pa.string())) for p in parts), KEY_SEPARATOR)
-    return batch.append_column("entity_id", joined)

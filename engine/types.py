@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 RESERVED_COLUMNS = ("entity_id", "modality", "split", "event_time")
 """Columns of `entity` that groundswell writes; a source column of that name is carried as `<name>_`."""
 
-RESOURCES = ("affinity_label", "propagation_label", "propagation_probability")
-"""Relations of a task that other verbs build and LFs may read: entity_id, label and, where they are probabilities, p."""
+RESOURCES = {"affinity_label": "affinity", "propagation_label": "propagate", "propagation_probability": "propagate"}
+"""Relations of a task that LFs may read: entity_id, label and, where they are probabilities, p -> the verb that builds them."""
 
 SPLITS = ("train", "dev", "test")
 

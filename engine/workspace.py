@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .coding import Coding
     from .curating import Curation
+    from .monitoring import Monitoring, MonitorReview
     from .propagating import Propagation
     from .reviewing import Review
     from .studies import StudyResult
@@ -139,11 +140,13 @@ class Workspace:
     def _options(self, select: Sequence[str], full: bool, keep_going: bool = False, seed: int | None = None) -> pipeline.RunOptions:
         return pipeline.RunOptions(tuple(select), full, keep_going, seed, tuple(self._declared.values()))
 
-    def train(self, method: str | None = None, *, fusion: str | None = None, seed: int | None = None, listen: Listener = silent) -> Training:
-        """Train an end model on the labels and predict every entity."""
+    def train(
+        self, method: str | None = None, *, fusion: str | None = None, seed: int | None = None, search: int | None = None, listen: Listener = silent
+    ) -> Training:
+        """Train an end model on the labels and predict every entity; search: so many draws of its options before."""
         from .training import train
 
-        trained = train(self.project, self.task, method, seed, listen, fusion)
+        trained = train(self.project, self.task, method, seed, listen, fusion, search)
         self._reader, self._scoring = None, False
         return trained
 
@@ -229,11 +232,25 @@ class Workspace:
         with closing(reading(self.project)) as store:
             return cluster_sizes(store, self.task, name)
 
-    def review(self, strategy: str = "maxkl", annotator: str = "me", seed: int = 0) -> Review:
-        """A session of questions to people; see `reviewing.Review`. Raises ConfigError CFG124."""
-        from .reviewing import Review
+    def review(self, strategy: str = "maxkl", annotator: str = "me", seed: int = 0, *, n: int = 20, against: str = "label") -> Review | MonitorReview:
+        """A session of questions to people; see `reviewing.Review`. Raises ConfigError CFG124.
 
+        strategy "monitor" draws about n rows to judge the end model by; see `monitoring.MonitorReview`.
+        """
+        from .monitoring import MonitorReview
+        from .reviewing import MONITOR, Review
+
+        if strategy == MONITOR:
+            return MonitorReview(self.store, self.project, self.task, n, annotator, against)
         return Review(self.store, self.project, self.task, strategy, annotator, seed)
+
+    def monitor(self, *, listen: Listener = silent) -> Monitoring:
+        """Live metrics of the end model from the rows that were drawn and reviewed; see `monitoring.monitor`."""
+        from .monitoring import monitor
+
+        found = monitor(self.project, self.task, listen)
+        self._reader, self._scoring = None, False
+        return found
 
     # -- looking --------------------------------------------------------------------------------------------------------
 
@@ -256,12 +273,17 @@ class Workspace:
         return store.ibis.table(name, database=("store", self.task.name))
 
     def sql(self, query: str) -> pa.Table:
-        """The result of a query on the published store, in which the end model is predict_<task>(features...)."""
+        """The result of a query on the published store, in which the end model is predict_<task>(features...), and every affinity
+        function is affinity_<name>(vector, vectors)."""
         if not self._scoring:
             from .training import register_prediction
 
             register_prediction(self.store, self.project, self.task)
             self._scoring = True
+        if "affinity_" in query.casefold():
+            from .affinity.declared import register_affinities
+
+            register_affinities(self.store, self.project)
         return self.store.arrow(query)
 
     def summary(self) -> ibis.Table:

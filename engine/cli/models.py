@@ -10,6 +10,7 @@ from .console import Progress, complain, show
 from .options import format_option, log_option, project_options, workspace
 
 ARM_NAMES = {"end_model": "end model", "label_model": "label model", "majority": "majority vote", "supervised": "same model, trained on gold"}
+DRAWS = 12
 SPLIT_ORDER = ("test", "dev", "train")
 
 
@@ -19,18 +20,33 @@ SPLIT_ORDER = ("test", "dev", "train")
 @log_option
 @click.option("--method", metavar="NAME", help="The end model (default: from groundswell.toml).")
 @click.option("--fusion", metavar="NAME", help="How modalities are fused: early, intermediate, devise, late or auto.")
+@click.option("--search", type=click.IntRange(0), is_flag=False, flag_value=DRAWS, metavar="[N]", help=f"Search for options first: N draws ({DRAWS}), judged on weakly labelled dev rows.")
 @click.option("--seed", type=int, help="Seed (default: from groundswell.toml).")
-def train(project, task, form, log, method, fusion, seed) -> None:
+def train(project, task, form, log, method, fusion, search, seed) -> None:
     """Train an end model on the labels, predict every entity, judge it where gold exists."""
+    from ..end_models.modality_shares import in_words
+
     with workspace(project, task) as ws:
         with Progress(form, log) as progress:
-            training = ws.train(method, fusion=fusion, seed=seed, listen=progress)
+            training = ws.train(method, fusion=fusion, seed=seed, search=search, listen=progress)
         judged = [r for r in training.metrics if form != "table" or r["split"] != "train" or {m["split"] for m in training.metrics} == {"train"}]
         show(metrics_table(judged), form)
         if form == "table":
             complain(training.diagnostics)
             click.echo(f"model {training.model_id} ({training.method}) reads {_features(training.features)}")
+            if training.searched:
+                click.echo(_found(training.searched))
+            for modality in dict.fromkeys(s["rows"] for s in training.shares):
+                click.echo(in_words(training.shares, modality))
             click.echo(f"artefact {training.artefact.relative_to(ws.project.root)}; next: groundswell predict --from NEW_ROWS.parquet")
+
+
+def _found(searched) -> str:
+    """What a search chose, in one line."""
+    from ..searching import in_words
+
+    known = f", {searched.kept} of them finished before" if searched.kept else ""
+    return f"search: {len(searched.trials)} trials{known}; chosen: {in_words(searched.options) or 'the defaults'}"
 
 
 def _features(spec) -> str:
@@ -65,7 +81,8 @@ def metrics_table(rows: list[dict]):
 @click.option("-o", "--output", metavar="FILE", help="Where to write predictions for new rows (.parquet, .csv).")
 def predict(project, task, log, source, output) -> None:
     """Score rows with the newest end model: all entities into `predictions`, or new rows into a file."""
-    from ..training import predict_all, predict_new
+    from ..predicting import predict_new
+    from ..training import predict_all
 
     with workspace(project, task) as ws, Progress(log=log) as progress:
         if source is None:

@@ -10,8 +10,9 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from .encode import EncodedRows, Encoder
+from .leave_out import left_out
 
-START, ABSENT = "(start)", "(absent)"
+START, ABSENT, TOGETHER = "(start)", "(absent)", "(together)"
 
 
 class Attributable(Protocol):
@@ -51,9 +52,12 @@ def contributions(model: Attributable, batch: pa.RecordBatch) -> list[Attributio
 
     START is what a row without anything has; the others are what each piece adds: exact for logistic regression and for trees,
     integrated gradients for other networks. Text is split into its n-grams, categories and lists into values; ABSENT is what
-    values add by not being there. Raises as `predict`.
+    values add by not being there. A fusion of modalities is explained feature by feature, by leaving each out (`left_out`), TOGETHER
+    being what no single one adds. Raises as `predict`.
     """
     model.require_fitted()
+    if hasattr(model, "parts"):
+        return _by_leaving_out(model, batch)
     rows = model.encoder_.encode(batch)
     best, second = np.argsort(-model.scores(rows), axis=1, kind="stable")[:, :2].T
     start, dense, sparse = (part / model.temperature_ for part in model.attribution(rows, best, second))
@@ -63,6 +67,16 @@ def contributions(model: Attributable, batch: pa.RecordBatch) -> list[Attributio
         ordered = sorted((c for c in named if c.evidence), key=lambda c: (-abs(c.evidence), c.feature, c.piece or ""))
         parts = (Contribution(START, None, float(start[i])), *ordered)
         found.append(Attribution(model.classes[best[i]], model.classes[second[i]], tuple(sorted(parts, key=lambda c: -abs(c.evidence)))))
+    return found
+
+
+def _by_leaving_out(model: Attributable, batch: pa.RecordBatch) -> list[Attribution]:
+    best, second, start, added, together = left_out(model, batch)
+    found = []
+    for i in range(batch.num_rows):
+        pieces = [Contribution(name, None, float(evidence[i])) for name, evidence in [*added.items(), (TOGETHER, together)] if evidence[i]]
+        ordered = sorted((Contribution(START, None, float(start[i])), *pieces), key=lambda c: (-abs(c.evidence), c.feature))
+        found.append(Attribution(model.classes[best[i]], model.classes[second[i]], tuple(ordered)))
     return found
 
 

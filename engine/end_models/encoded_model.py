@@ -31,6 +31,8 @@ class EncodedModel(ABC):
     """Training and encoding options whose default differs for this method."""
     own_options: Mapping[str, Any] = {}
     """Options of this method alone, with their defaults."""
+    about_: dict[str, Any] = {}
+    """What was found out about the fitted model, for its card: JSON."""
 
     def __init__(self, **options: Any):
         self.own = {name: options.pop(name, default) for name, default in self.own_options.items()}
@@ -121,6 +123,7 @@ class EncodedModel(ABC):
             "dev_loss": min((h["dev_loss"] for h in self.history_ if h["dev_loss"] is not None), default=None),
             "loss_curve": self.history_,
             "warnings": [[w.code, w.message, w.hint] for w in self.warnings_],
+            "about": self.about_,
         }
 
     def save(self, folder: Path | str) -> str:
@@ -135,7 +138,7 @@ class EncodedModel(ABC):
         model = cls(**card["options"])
         model.classes, model.seed_, model.encoder_ = tuple(card["classes"]), card["seed"], Encoder.restored(artefact.encoder)
         model.rows_, model.history_, model.best_epoch_ = card["training_rows"], card["loss_curve"], card["best_epoch"]
-        model.temperature_ = card["temperature"]
+        model.temperature_, model.about_ = card["temperature"], card.get("about", {})
         model.warnings_ = [Diagnostic(code, message, hint=hint) for code, message, hint in card["warnings"]]
         model.restore(artefact.weights)
         return model

@@ -31,8 +31,9 @@ def write_model(model: Any, path: Path, form: str, *, title: str, table: Sequenc
         hint = did_you_mean(form, FORMATS) or f"the formats are {', '.join(FORMATS)}"
         raise EndModelError("EM107", f'end models are not written as "{form}"', hint=hint)
     model.require_fitted()
-    if not hasattr(model, "network_"):
-        raise EndModelError("EM120", f"{model.method} cannot be written as {form}", hint="train logistic or mlp: groundswell train --method logistic")
+    base = next(iter(model.parts.values())) if hasattr(model, "parts") else model
+    if not hasattr(base, "network_"):
+        raise EndModelError("EM120", f"{base.method} cannot be written as {form}", hint="train logistic or mlp: groundswell train --method logistic")
     content = sql_text(model, title, table, dialect).encode() if form == "sql" else _binary(model, form)
     try:
         path.write_bytes(content)
@@ -53,8 +54,9 @@ def _binary(model: Any, form: str) -> bytes:
 def sql_text(model: Any, title: str, table: Sequence[str], dialect: str = "duckdb") -> str:
     """The SELECT of `model_sql` under a header that says what it reads and gives."""
     from .export_sql import model_sql
+    from .linear_parts import linear_parts
 
     query = model_sql(model, table, dialect)
-    listed = {"features": ", ".join(model.encoder_.spec.names), "classes": ", ".join(model.classes), "table": ".".join(table)}
+    listed = {"features": ", ".join(dict.fromkeys(c.feature.name for part in linear_parts(model) for c in part.columns)), "classes": ", ".join(model.classes), "table": ".".join(table)}
     words = {name: " ".join(text.split()) for name, text in {**listed, "title": title}.items()}
     return HEADER.format(**words, dialect=dialect, rows=model.rows_, seed=model.seed_) + query

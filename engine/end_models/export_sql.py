@@ -1,8 +1,9 @@
-"""Logistic regression as one SELECT that any warehouse runs: features in, class probabilities out, no Python.
+"""Logistic regression, alone or fused, as one SELECT that any warehouse runs: features in, class probabilities out, no Python.
 
     entity    the features, cast to DOUBLE and text: the one place that names the rows to score
     encoded   numbers as z-score and missing flag
-    logit     the linear model, divided by the temperature; weights of categories come from small tables of literals
+    logit     the linear model, divided by the temperature; weights of categories come from small tables of literals; parts of a
+              fusion are summed, each where the row has one of its features
     softmax   exponentials of what is left after subtracting the largest logit
 """
 
@@ -18,6 +19,7 @@ from sqlglot import exp, parse_one
 
 from ..errors import EndModelError
 from .columns import CategoricalColumn, NumericColumn
+from .linear_parts import LinearPart, linear_parts
 
 DIALECTS = ("duckdb", "postgres", "snowflake", "bigquery", "spark")
 INSTANTS = ("timestamp", "date")
@@ -51,7 +53,8 @@ SECONDS = {
 def model_sql(model: Any, table: Sequence[str], dialect: str = "duckdb") -> str:
     """A SELECT with one row per row of `table`: entity_id, predicted_label, confidence, and p_<class> for each class.
 
-    model  a fitted end model; only "logistic" over numeric and categorical features has a portable form
+    model  a fitted end model; only "logistic" over numeric and categorical features has a portable form, alone or as the base of
+           early, intermediate or late fusion
     table  (schema, name) of a relation with entity_id and the features
     Equal to `predict` but for float32 rounding there (1e-6). A row with an infinite number, which `predict` refuses, gives NULL.
 
@@ -59,18 +62,18 @@ def model_sql(model: Any, table: Sequence[str], dialect: str = "duckdb") -> str:
     """
     if dialect not in DIALECTS:
         raise EndModelError("EM107", f'there is no SQL dialect "{dialect}" for end models', hint=f"the dialects are {', '.join(DIALECTS)}")
-    _require_portable(model)
-    return _Writer(model, dialect).query(table).sql(dialect, pretty=True) + "\n"
+    parts = linear_parts(model)
+    _require_portable(parts)
+    return _Writer(model, parts, dialect).query(table).sql(dialect, pretty=True) + "\n"
 
 
-def _require_portable(model: Any) -> None:
-    if model.method != "logistic":
-        raise EndModelError("EM120", f'an end model "{model.method}" has no form in SQL', hint="--format torchscript, or groundswell train --method logistic")
-    features = model.encoder_.spec.features
+def _require_portable(parts: Sequence[LinearPart]) -> None:
+    features = list({c.feature.name: c.feature for part in parts for c in part.columns}.values())
     texts = [f.name for f in features if f.kind == "text"]
-    if texts:
-        message = f"hashed n-grams have no exact form in SQL: the end model reads text ({', '.join(texts)})"
-        others = ", ".join(f'"{f.name}"' for f in features if f.kind != "text")
+    lists = [f.name for f in features if f.kind in ("multivalued", "embedding")]
+    if texts or lists:
+        message = f"hashed n-grams have no exact form in SQL: the end model reads text ({', '.join(texts)})" if texts else f"warehouses have no common SQL for lists and vectors: {', '.join(lists)}"
+        others = ", ".join(f'"{f.name}"' for f in features if f.name not in (*texts, *lists))
         without = f"train with end_model = {{ features = [{others}] }}, or " if others else ""
         raise EndModelError("EM120", message, hint=f"{without}--format torchscript")
     unsure = [f"{f.name} ({f.type})" for f in features if f.kind == "categorical" and not EXACT_TEXT.fullmatch(f.type)]
@@ -81,9 +84,14 @@ def _require_portable(model: Any) -> None:
 
 @dataclass(frozen=True)
 class _Term:
-    """What one feature adds to the logits: its columns in `entity` and `encoded`, a summand per class, and a table to join."""
+    """What one feature adds to the logits: its columns in `entity` and `encoded`, a summand per class, and a table to join.
 
+    known  whether a row has a value of it, from `encoded`
+    """
+
+    feature: str
     entity: exp.Expression
+    known: exp.Expression
     encoded: tuple[exp.Expression, ...]
     summands: tuple[tuple[exp.Expression, ...], ...]
     weights: exp.CTE | None = None
@@ -93,39 +101,47 @@ class _Term:
 class _Writer:
     """Builds the syntax tree of one model in one dialect."""
 
-    def __init__(self, model: Any, dialect: str):
-        self.model, self.dialect = model, dialect
+    def __init__(self, model: Any, parts: Sequence[LinearPart], dialect: str):
+        self.model, self.parts, self.dialect = model, parts, dialect
         self.classes = tuple(model.classes)
         self.suffixes = _suffixes(self.classes)
 
     # -- the query ------------------------------------------------------------------------------------------------------
 
     def query(self, table: Sequence[str]) -> exp.Select:
-        terms = self.terms()
+        by_part = [self.terms(i) for i in range(len(self.parts))]
+        terms = [t for each in by_part for t in each]
         key, total = self.column("entity_id"), _sum([self.column("e", s) for s in self.suffixes])
         schema, name = table
-        entity = exp.select(key, *(t.entity for t in terms)).from_(exp.Table(this=self.name(name), db=self.name(schema)))
+        entity = exp.select(key, *{t.feature: t.entity for t in terms}.values()).from_(exp.Table(this=self.name(name), db=self.name(schema)))
         encoded = exp.select(key, *(e for t in terms for e in t.encoded)).from_("entity")
         query = exp.select(
             key, self.column("predicted_label"), self.alias(_ratio(_number(1), total), "confidence"),
             *(self.alias(_ratio(self.column("e", s), total), "p", s) for s in self.suffixes),
         ).from_("softmax")  # fmt: skip
         tables = [t.weights for t in terms if t.weights]
-        ctes = [("entity", entity), ("encoded", encoded), ("logit", self.logits(terms)), ("highest", self.highest()), ("softmax", self.softmax())]
+        ctes = [("entity", entity), ("encoded", encoded), ("logit", self.logits(by_part)), ("highest", self.highest()), ("softmax", self.softmax())]
         for cte in [*tables, *(exp.CTE(this=q, alias=exp.TableAlias(this=exp.to_identifier(n))) for n, q in ctes)]:
             query = query.with_(cte.args["alias"], as_=cte.this, copy=False)
         return query
 
-    def logits(self, terms: Sequence[_Term]) -> exp.Select:
-        """logit_<class> = (bias + summands) / temperature."""
-        bias = self.array("bias")
-        sums = [_sum([_number(bias[k]), *(s for t in terms for s in t.summands[k])]) for k in range(len(self.classes))]
+    def logits(self, terms: Sequence[Sequence[_Term]]) -> exp.Select:
+        """logit_<class> = sum of the parts / temperature."""
+        sums = [_sum([self.part(part, own, k) for part, own in zip(self.parts, terms)]) for k in range(len(self.classes))]
         scaled = [self.alias(_ratio(s, _number(self.model.temperature_)), "logit", c) for s, c in zip(sums, self.suffixes)]
         query = exp.select(self.column("entity_id"), *scaled).from_("encoded")
-        for term in (t for t in terms if t.weights):
+        for term in (t for own in terms for t in own if t.weights):
             joined = exp.Table(this=term.weights.args["alias"].this.copy())
             query = query.join(joined, on=exp.EQ(this=exp.column("value", table=joined.this.copy()), expression=term.value), join_type="left")
         return query
+
+    def part(self, part: LinearPart, terms: Sequence[_Term], k: int) -> exp.Expression:
+        """bias + summands of one class, where the row has a feature of the part."""
+        total = _sum([_number(part.bias[k]), *(s for t in terms for s in t.summands[k])])
+        if part.otherwise is None:
+            return total
+        known = reduce(lambda a, b: exp.Or(this=a, expression=b), (t.known.copy() for t in terms))
+        return exp.case().when(known, total).else_(_number(part.otherwise[k]))
 
     def highest(self) -> exp.Select:
         """The logits and the largest of them."""
@@ -146,20 +162,21 @@ class _Writer:
 
     # -- features -------------------------------------------------------------------------------------------------------
 
-    def terms(self) -> list[_Term]:
-        """One term per feature, in the order in which the model's weights stand."""
-        dense, sparse = self.array("dense_weight"), self.array("sparse_weight")
+    def terms(self, i: int) -> list[_Term]:
+        """One term per feature of a part, in the order in which its weights stand. Names say the part where there are several."""
+        part, prefix = self.parts[i], (str(i),) if len(self.parts) > 1 else ()
         found, d, s = [], 0, 0
-        for column in self.model.encoder_.columns:
+        for column in part.columns:
             make: Callable[..., _Term] = self.number if isinstance(column, NumericColumn) else self.category
-            weights = np.concatenate([dense[d : d + column.dense_width], sparse[s : s + column.sparse_width]])
-            found.append(make(column, weights))
+            weights = np.concatenate([part.dense[d : d + column.dense_width], part.sparse[s : s + column.sparse_width]])
+            found.append(make(column, weights, prefix))
             d, s = d + column.dense_width, s + column.sparse_width
         return found
 
-    def number(self, column: NumericColumn, weights: np.ndarray) -> _Term:
+    def number(self, column: NumericColumn, weights: np.ndarray, prefix: tuple[str, ...]) -> _Term:
         """z and missing flag of a number; weights (2, K)."""
         feature = column.feature
+        z_name, missing_name = ("z", *prefix, feature.name), ("missing", *prefix, feature.name)
         x, source = self.column(feature.name), self.column(feature.name)
         is_instant = feature.type.startswith(INSTANTS)
         value = self.fragment(SECONDS[self.dialect], source) if is_instant else exp.cast(source, "double")
@@ -170,15 +187,16 @@ class _Writer:
             z = z.when(exp.GT(this=exp.Abs(this=x.copy()), expression=_number(LARGEST)), exp.null())
         z = z.else_(_ratio(exp.Sub(this=x.copy(), expression=_number(column.mean)), _number(column.sd)) if column.sd else _number(0))
         flag = exp.case().when(missing, _number(1)).else_(_number(0))
-        encoded = (self.alias(z, "z", feature.name), self.alias(flag, "missing", feature.name))
-        summands = [[_times(w[0], self.column("z", feature.name)), _times(w[1], self.column("missing", feature.name))] for w in weights.T]
-        return _Term(self.alias(value, feature.name), encoded, tuple(tuple(s if w[1] else s[:1]) for s, w in zip(summands, weights.T)))
+        encoded = (self.alias(z, *z_name), self.alias(flag, *missing_name))
+        summands = [[_times(w[0], self.column(*z_name)), _times(w[1], self.column(*missing_name))] for w in weights.T]
+        known = exp.EQ(this=self.column(*missing_name), expression=_number(0))
+        return _Term(feature.name, self.alias(value, feature.name), known, encoded, tuple(tuple(s if w[1] else s[:1]) for s, w in zip(summands, weights.T)))
 
-    def category(self, column: CategoricalColumn, weights: np.ndarray) -> _Term:
+    def category(self, column: CategoricalColumn, weights: np.ndarray, prefix: tuple[str, ...]) -> _Term:
         """The weight of a category by its table; weights (2 + V, K): out of vocabulary, missing, then the vocabulary."""
         name = column.feature.name
-        value = self.column("value", name)
-        table = self.name("weight", name)
+        value = self.column("value", *prefix, name)
+        table = self.name("weight", *prefix, name)
         names = [f"w_{s}" for s in self.suffixes]
         found = exp.column("value", table=table.copy())
         summands = []
@@ -191,7 +209,7 @@ class _Writer:
             summands.append((chosen.else_(otherwise),))
         cte = self.weight_table(table, names, column.vocabulary.to_pylist(), weights[2:]) if len(column.vocabulary) else None
         entity = self.alias(exp.cast(self.column(name), "text"), name)
-        return _Term(entity, (self.alias(self.column(name), "value", name),), tuple(summands), cte, value)
+        return _Term(name, entity, exp.Not(this=_is_null(value)), (self.alias(self.column(name), "value", *prefix, name),), tuple(summands), cte, value)
 
     def weight_table(self, name: exp.Identifier, columns: Sequence[str], values: Sequence[str], weights: np.ndarray) -> exp.CTE:
         """A CTE of literals: value, and its weight for each class."""
@@ -200,10 +218,6 @@ class _Writer:
         return exp.CTE(this=exp.select("*").from_(literals), alias=exp.TableAlias(this=name))
 
     # -- words ----------------------------------------------------------------------------------------------------------
-
-    def array(self, name: str) -> np.ndarray:
-        """A parameter of the network, float64."""
-        return getattr(self.model.network_, name).detach().cpu().numpy().astype(np.float64)
 
     def name(self, *parts: str) -> exp.Identifier:
         """An identifier, quoted; Snowflake folds plain names to upper case, so there they stay as a person writes them."""

@@ -11,11 +11,11 @@ import pyarrow as pa
 from ..errors import Diagnostic, EndModelError, did_you_mean
 from .artefact import Artefact, write_artefact
 from .base import OnEvent, _class_of, end_model
-from .batches import Batches, blocks, row_weights, soft_labels
+from .batches import Batches, blocks, needed, row_weights, soft_labels
 from .calibration import best_temperature, probabilities
 from .features import FeatureSpec
 from .fusion_schemes import CORRELATED, SCHEMES, Late, Scheme
-from .views import Views, tenths
+from .views import Gate, Views, tenths
 
 AUTO = "auto"
 BETWEEN = "|"
@@ -35,6 +35,8 @@ class FusionModel:
     """
 
     method = "fusion"
+    about_: dict[str, Any] = {}
+    """What was found out about the fitted model, for its card: JSON."""
 
     def __init__(self, scheme: str = AUTO, base: str = "logistic", views: Mapping[str, Sequence[str]] | None = None, old: Sequence[str] = (), **options: Any):
         if scheme not in (*SCHEMES, AUTO):
@@ -102,10 +104,20 @@ class FusionModel:
         """(feature, DuckDB type) in the order that predict_<task>(...) takes them."""
         return tuple((f.name, f.sql_type) for f in self.spec_.features)
 
-    def logits(self, batch: pa.RecordBatch) -> np.ndarray:
-        """float64 (n, K). Raises EndModelError EM110 before fit, EM105 if the batch lacks feature columns."""
+    def logits(self, batch: pa.RecordBatch, applies: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """float64 (n, K). applies: see `applies`. Raises EndModelError EM110 before fit, EM105 if the batch lacks feature columns."""
         self.require_fitted()
-        return self._scheme.logits(batch)
+        needed(batch, *self.spec_.names)
+        return self._scheme.logits(batch, applies)
+
+    def applies(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
+        """Part -> bool (n,): the rows that go through it; parts that see every row are not named."""
+        return self._scheme.applies(batch)
+
+    @property
+    def gates(self) -> dict[str, tuple[Gate, ...]]:
+        """Part -> (features, wanted): a row goes through it that has, or has not, a value of any of them; one gate is enough."""
+        return self._scheme.gates()
 
     def predict(self, batch: pa.RecordBatch) -> np.ndarray:
         """float64 (n, K) class probabilities; rows sum to 1 within 1e-12."""
@@ -139,7 +151,7 @@ class FusionModel:
             "method": self.method, "scheme": self.scheme_, "classes": list(self.classes), "features": [f.name for f in features],
             "servable_inputs": [f.name for f in features if f.servable], "options": self.options(), "seed": self.seed_, "training_rows": self.rows_,
             "temperature": self.temperature_, "warnings": [[w.code, w.message, w.hint] for w in self.warnings_],
-            "parts": {name: part.model_card() for name, part in self.parts.items()}, "arrays": sorted(self.arrays),
+            "parts": {name: part.model_card() for name, part in self.parts.items()}, "arrays": sorted(self.arrays), "about": self.about_,
         }  # fmt: skip
 
     def save(self, folder: Path | str) -> str:
@@ -147,8 +159,11 @@ class FusionModel:
         self.require_fitted()
         weights = {f"{name}{BETWEEN}{key}": value for name, part in self.parts.items() for key, value in part.weights().items()}
         weights = dict(sorted((weights | {f"{BETWEEN}{name}": value for name, value in self.arrays.items()}).items()))
-        encoder = {"features": self.spec_.as_json(), "parts": {name: part.encoder_.state() for name, part in self.parts.items()}}
-        return write_artefact(Path(folder), Artefact(weights, encoder, self.model_card()))
+        return write_artefact(Path(folder), Artefact(weights, self.encoder_state(), self.model_card()))
+
+    def encoder_state(self) -> dict[str, Any]:
+        """JSON: the features, and how every part encodes its own."""
+        return {"features": self.spec_.as_json(), "parts": {name: part.encoder_.state() for name, part in self.parts.items()}}
 
     @classmethod
     def from_artefact(cls, artefact: Artefact) -> FusionModel:
@@ -156,7 +171,7 @@ class FusionModel:
         card = artefact.card
         model = cls(**card["options"])
         model.classes, model.seed_, model.rows_, model.scheme_ = tuple(card["classes"]), card["seed"], card["training_rows"], card["scheme"]
-        model.spec_, model.temperature_ = FeatureSpec.from_json(artefact.encoder["features"]), card["temperature"]
+        model.spec_, model.temperature_, model.about_ = FeatureSpec.from_json(artefact.encoder["features"]), card["temperature"], card.get("about", {})
         model.warnings_ = [Diagnostic(code, message, hint=hint) for code, message, hint in card["warnings"]]
         model._scheme = SCHEMES[model.scheme_](model.views, model.spec_)
         model._scheme.arrays = {name: artefact.weights[f"{BETWEEN}{name}"] for name in card["arrays"]}

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ..errors import Diagnostic, EndModelError
 from .batches import Batches
 from .features import Feature, FeatureSpec
-from .views import Views, has_rows, only, part_of, present
+from .views import Gate, Views, has_rows, only, part_of, passed
 
 CORRELATED = 0.5
 """Correlation of two views' logits on rows of the new modality from which they say the same: late fusion then adds nothing."""
@@ -36,8 +36,16 @@ class Scheme:
         """Fit the parts."""
         raise NotImplementedError
 
-    def logits(self, batch: pa.RecordBatch) -> np.ndarray:
-        """float64 (n, K)."""
+    def gates(self) -> dict[str, tuple[Gate, ...]]:
+        """Part -> what a row must satisfy (one is enough) to go through it; a part that is not named sees every row."""
+        return {}
+
+    def applies(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
+        """Part -> bool (n,): the rows that go through it, by their features alone."""
+        return {name: passed(batch, gates) for name, gates in self.gates().items()}
+
+    def logits(self, batch: pa.RecordBatch, applies: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """float64 (n, K). applies: the rows of each gated part, where they are not to be read off the batch."""
         raise NotImplementedError
 
 
@@ -47,7 +55,7 @@ class Early(Scheme):
     def fit(self, fit: Fit, batches: Batches, dev: Batches | None, classes: tuple[str, ...]) -> None:
         self.parts["early"] = fit("early", batches, self.spec, dev)
 
-    def logits(self, batch: pa.RecordBatch) -> np.ndarray:
+    def logits(self, batch: pa.RecordBatch, applies: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
         return self.parts["early"].logits(batch)
 
 
@@ -72,16 +80,19 @@ class Intermediate(Scheme):
     def _through(self, batches: Batches) -> Batches:
         return lambda: (self._trunks(batch) for batch in batches())
 
-    def _trunks(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def gates(self) -> dict[str, tuple[Gate, ...]]:
+        return {m: ((self.views.of[m], True),) for m in self.parts if m != "final"}
+
+    def _trunks(self, batch: pa.RecordBatch, applies: Mapping[str, np.ndarray] | None = None) -> pa.RecordBatch:
         """What every trunk says of the rows that have a feature of its modality, NULL of others; labels and weights stay."""
+        applies = self.applies(batch) if applies is None else applies
         columns = {name: batch.column(name) for name in ("p", "weight", "entity_id") if name in batch.schema.names}
-        for modality, part in self.parts.items():
-            if modality != "final":
-                columns[_trunk(modality)] = vectors(part.hidden(batch), present(batch, self.views.of[modality]))
+        for modality, through in applies.items():
+            columns[_trunk(modality)] = vectors(self.parts[modality].hidden(batch), through)
         return pa.RecordBatch.from_pydict(columns)
 
-    def logits(self, batch: pa.RecordBatch) -> np.ndarray:
-        return self.parts["final"].logits(self._trunks(batch))
+    def logits(self, batch: pa.RecordBatch, applies: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        return self.parts["final"].logits(self._trunks(batch, applies))
 
 
 class Devise(Scheme):
@@ -106,11 +117,11 @@ class Devise(Scheme):
             lengths, n = lengths + np.linalg.norm(x, axis=1).sum(), n + batch.num_rows
         return np.linalg.solve(gram + RIDGE * n * np.eye(len(gram)), cross), np.array([lengths / n])
 
-    def logits(self, batch: pa.RecordBatch) -> np.ndarray:
-        found = self.parts["A"].logits(batch)
-        new = np.zeros(batch.num_rows, bool)
-        for modality in self.views.new:
-            new |= self.views.is_new(batch, modality)
+    def gates(self) -> dict[str, tuple[Gate, ...]]:
+        return {"B": tuple(self.views.gate(m) for m in self.views.new)}
+
+    def logits(self, batch: pa.RecordBatch, applies: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        found, new = self.parts["A"].logits(batch), (self.applies(batch) if applies is None else applies)["B"]
         if new.any():
             projected = unit(self.parts["B"].hidden(batch.filter(pa.array(new))).astype(float)) @ self.arrays["projection"] * self.arrays["length"]
             found[new] = self.parts["A"].head(projected)
@@ -145,10 +156,12 @@ class Late(Scheme):
         spread = np.sqrt((a * a).sum() * (b * b).sum())
         return float((a * b).sum() / spread) if spread > 0 else 0.0
 
-    def logits(self, batch: pa.RecordBatch) -> np.ndarray:
+    def gates(self) -> dict[str, tuple[Gate, ...]]:
+        return {m: (self.views.gate(m),) for m in self.views.new}
+
+    def logits(self, batch: pa.RecordBatch, applies: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
         found = calibrated(self.parts["old"], batch)
-        for m in self.views.new:
-            new = self.views.is_new(batch, m)
+        for m, new in (self.applies(batch) if applies is None else applies).items():
             if new.any():
                 found[new] += calibrated(self.parts[m], batch.filter(pa.array(new))) - self.arrays[f"log_balance {m}"]
         return found
@@ -172,9 +185,8 @@ def unit(x: np.ndarray) -> np.ndarray:
 
 def vectors(x: np.ndarray, known: np.ndarray) -> pa.Array:
     """float (n, H) as lists, NULL where not known."""
-    n, width = x.shape
-    offsets = pa.array(np.arange(0, (n + 1) * width, width, dtype=np.int32), mask=np.append(~known, False))
-    return pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(x, np.float32).ravel()))
+    offsets = np.concatenate([[0], np.cumsum(known)]).astype(np.int32) * np.int32(x.shape[1])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(x[known], np.float32).ravel()), mask=pa.array(~known))
 
 
 def _trunk(modality: str) -> str:

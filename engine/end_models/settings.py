@@ -6,9 +6,9 @@ from typing import Any, Mapping, Sequence
 
 from ..errors import EndModelError, did_you_mean
 
-NOT_OF_THE_MODEL = ("method", "seed", "features", "kinds", "gold", "source_weight", "fusion")
-"""Which columns it reads (and as what), whether human labels come before the label model's, a weight for every modality, and how
-modalities are fused."""
+NOT_OF_THE_MODEL = ("method", "seed", "features", "kinds", "gold", "source_weight", "fusion", "search")
+"""Which columns it reads (and as what), whether human labels come before the label model's, a weight for every modality, how
+modalities are fused, and how many draws a search has."""
 
 
 def model_options(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,10 @@ from .batches import Batches
 from .features import FeatureSpec
 
 MODALITY = "modality"
-"""The column of a training batch that names each row's modality; rows to predict may have it."""
+"""The column of a training batch that names each row's modality; predictions do not look at it."""
+
+Gate = tuple[tuple[str, ...], bool]
+"""(features, wanted): rows that have a value of any of the features, or those that have none."""
 
 
 @dataclass(frozen=True)
@@ -53,22 +56,35 @@ class Views:
         """Features that any of the modalities has."""
         return tuple(dict.fromkeys(f for m in modalities for f in self.of[m]))
 
-    def is_new(self, batch: pa.RecordBatch, modality: str) -> np.ndarray:
-        """bool (n,): rows of a new modality, by the column `modality`, else by its own features, else by the lack of an old one's own."""
-        if MODALITY in batch.schema.names:
-            return pc.equal(batch.column(MODALITY), modality).fill_null(False).to_numpy(zero_copy_only=False)
+    def gate(self, modality: str) -> Gate:
+        """What tells a row of a new modality by its features: one of its own, else the lack of any that only an old one has."""
         if self.own(modality):
-            return present(batch, self.own(modality))
-        foreign = [f for m in self.old for f in self.of[m] if f not in self.of[modality]]
-        return ~present(batch, foreign) if foreign else np.ones(batch.num_rows, bool)
+            return self.own(modality), True
+        return tuple(f for m in self.old for f in self.of[m] if f not in self.of[modality]), False
 
 
 def present(batch: pa.RecordBatch, features: Sequence[str]) -> np.ndarray:
-    """bool (n,): rows with a value of any of the features; an empty list is a value."""
+    """bool (n,): rows with a value of any of the features; an empty list is a value, NaN is none."""
     found = np.zeros(batch.num_rows, bool)
     for name in features:
-        found |= batch.column(name).is_valid().to_numpy(zero_copy_only=False)
+        column = batch.column(name)
+        known = pc.and_(column.is_valid(), pc.invert(pc.is_nan(column).fill_null(True))) if pa.types.is_floating(column.type) else column.is_valid()
+        found |= known.to_numpy(zero_copy_only=False)
     return found
+
+
+def passed(batch: pa.RecordBatch, gates: Sequence[Gate]) -> np.ndarray:
+    """bool (n,): rows that satisfy one of the gates."""
+    found = np.zeros(batch.num_rows, bool)
+    for features, wanted in gates:
+        found |= present(batch, features) == wanted
+    return found
+
+
+def without(batch: pa.RecordBatch, features: Sequence[str]) -> pa.RecordBatch:
+    """The batch with NULL in these columns."""
+    columns = [pa.nulls(batch.num_rows, c.type) if name in features else c for name, c in zip(batch.schema.names, batch.columns)]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def only(batches: Batches, modalities: Sequence[str]) -> Batches:

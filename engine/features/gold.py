@@ -53,7 +53,7 @@ def build_gold(store: Store, project: Project, task: Task, layout: EntityLayout)
     Raises ConfigError CFG113 for a label that is no class, CFG114 for an entity with two gold labels, CFG115 for an answer
     file that cannot be read.
     """
-    answers = _answers(store, project, task, layout)
+    answers = given_answers(store, project, task, layout.key_type)
     query = gold_query(store, task, layout)
     warehouse = query.sql("duckdb") if query is not None else f"SELECT CAST(NULL AS {layout.key_type}) AS entity_id, CAST(NULL AS VARCHAR) AS label LIMIT 0"
     store.connection.register("__answers", answers)
@@ -101,20 +101,24 @@ def _text(path: Path, shown: str) -> str:
         raise ConfigError("CFG115", f"{shown} is not UTF-8: byte {error.start}", location=Location(shown, 1, source=""), hint="save the file as UTF-8") from error
 
 
-def _require_keys(store: Store, answers: list[dict], layout: EntityLayout) -> None:
+def _require_keys(store: Store, answers: list[dict], key_type: str) -> None:
     """Raise ConfigError CFG115 for a key that cannot be one, at its line."""
     keys = pa.table({"key": pa.array([a["key"] for a in answers], pa.string()), "place": pa.array(range(len(answers)), pa.int64())})
     store.connection.register("__keys", keys)
     try:
-        wrong = store.rows(f"SELECT key, place FROM __keys WHERE TRY_CAST(key AS {layout.key_type}) IS NULL ORDER BY place LIMIT 1")
+        wrong = store.rows(f"SELECT key, place FROM __keys WHERE TRY_CAST(key AS {key_type}) IS NULL ORDER BY place LIMIT 1")
     finally:
         store.connection.unregister("__keys")
     if wrong:
         shown, line = answers[wrong[0][1]]["at"]
-        raise ConfigError("CFG115", f'{shown}: "{wrong[0][0] or ""}" is not a key ({layout.key_type})', location=Location(shown, line), hint="keys look like those of the modality")
+        raise ConfigError("CFG115", f'{shown}: "{wrong[0][0] or ""}" is not a key ({key_type})', location=Location(shown, line), hint="keys look like those of the modality")
 
 
-def _answers(store: Store, project: Project, task: Task, layout: EntityLayout) -> pa.Table:
+def given_answers(store: Store, project: Project, task: Task, key_type: str) -> pa.Table:
+    """key, label (None: nobody can tell), source, annotated_at and turn of every answer about a task in gold/*.csv, in file order.
+
+    Raises ConfigError CFG115.
+    """
     found: list[dict] = []
     for path in answer_files(project):
         shown = f"gold/{path.name}"
@@ -123,7 +127,7 @@ def _answers(store: Store, project: Project, task: Task, layout: EntityLayout) -
             raise ConfigError("CFG115", f"{shown} needs the columns {', '.join(ANSWER_COLUMNS)}", location=Location(shown, 1))
         found += [_answer(row, shown, reader.line_num, len(found) + i) for i, row in enumerate(reader, start=1)]
     wanted = [a for a in found if a["task"] in (None, "", task.name)]
-    _require_keys(store, wanted, layout)
+    _require_keys(store, wanted, key_type)
     fields = {"key": pa.string(), "label": pa.string(), "source": pa.string(), "annotated_at": pa.timestamp("us", "UTC"), "turn": pa.int64()}
     return pa.table({name: pa.array([a[name] for a in wanted], kind) for name, kind in fields.items()})
 

@@ -8,6 +8,7 @@ from typing import Iterator, Mapping
 from sqlglot import exp
 
 from ..errors import Diagnostic, did_you_mean
+from ..types import RESOURCES
 from .header import Statement
 
 TABLE_FUNCTIONS = {"unnest", "range", "generate_series", "generateseries", "explode"}
@@ -143,7 +144,8 @@ def _table_refusals(table: exp.Table, scope: Scope, problem) -> Iterator[Diagnos
         yield problem("LF106", f"'{table.name}' is a file: LFs read warehouse relations only", table.this, "put the file into the warehouse")
     elif scope.resolve(table) is None:
         known = [name for _, name in scope.relations.values()] + ["entity"]
-        hint = did_you_mean(table.name, known) or f"known: {', '.join(sorted(known)[:8])}"
+        made_by = f"groundswell {RESOURCES[table.name.casefold()]} makes it: run that first" if table.name.casefold() in RESOURCES else None
+        hint = made_by or did_you_mean(table.name, known) or f"known: {', '.join(sorted(known)[:8])}"
         yield problem("LF105", f'there is no relation "{name}" in the warehouse', table.this, hint)
 
 

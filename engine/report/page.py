@@ -10,6 +10,7 @@ from importlib.resources import files
 from ..store import Store
 from ..types import Task
 from .ask import Questions
+from .end_model import end_model
 from .features import features
 from .functions import functions
 from .headline import headline
@@ -28,6 +29,7 @@ SECTIONS = (
     ("features", "Features"),
     ("together", "Together"),
     ("labels", "Labels"),
+    ("model", "End model"),
     ("studies", "Studies"),
     ("why", "Why"),
     ("lineage", "Lineage"),
@@ -40,7 +42,7 @@ def build_report(store: Store, task: Task, redact: bool = False) -> str:
     redact  texts of entities become their length and a hash; errors only their code
     """
     page = Page(Questions(store, task), Discretion(redact))
-    parts = [make(page) for make in (headline, functions, features, together, labels, studies, why, lineage)]
+    parts = [make(page) for make in (headline, functions, features, together, labels, end_model, studies, why, lineage)]
     return document(page, parts)
 
 

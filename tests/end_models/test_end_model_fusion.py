@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from groundswell.end_models import end_model, infer_features, load_end_model
-from groundswell.end_models.fusion_schemes import RIDGE, unit
+from groundswell.end_models.fusion_schemes import RIDGE, unit, vectors
 from groundswell.errors import EndModelError
 
 CLASSES = ("no", "yes")
@@ -168,3 +168,9 @@ def test_a_part_without_dev_rows_holds_out_a_tenth():
     model = end_model("fusion", scheme="late", views=VIEWS, old=["text"], **FAST).fit(lambda: iter([train]), spec, CLASSES, dev=lambda: iter([text_only]))
     n_image = sum(m == "image" for m in train.column("modality").to_pylist())
     assert model.parts["image"].rows_ == n_image - n_image // 10 and not any(w.code == "EM203" for w in model.warnings_)
+
+
+def test_vectors_of_rows_that_have_none_are_null_and_leave_the_others_alone():
+    x = np.arange(8, dtype=float).reshape(4, 2)
+    assert vectors(x, np.array([False, True, False, True])).to_pylist() == [None, [2.0, 3.0], None, [6.0, 7.0]]
+    assert vectors(x, np.zeros(4, bool)).to_pylist() == [None] * 4

@@ -40,6 +40,7 @@ def test_an_lf_that_fails_on_data_stops_a_run_that_does_not_keep_going(tmp_path)
     (ONE + "SELECT 77 AS ticket_id UNION ALL SELECT 2", "LF205", {2: "refund"}),
     (ONE + "SELECT ticket_id FROM ticket, range(3) WHERE ticket_id = 2", None, {2: "refund"}),
     (ONE + "FROM ticket WHERE ticket_id > 0", "LF201", dict.fromkeys(range(1, 7), "refund")),
+    ("-- lf: a\nSELECT ticket_id, CASE WHEN ticket_id % 2 = 0 THEN 'refund' WHEN ticket_id % 2 = 1 THEN 'other' END AS label FROM ticket", None, {i: "other" if i % 2 else "refund" for i in range(1, 7)}),
     (ONE + "FROM ticket WHERE ticket_id > 9", "LF202", {}),
     ("-- lf: a\nSELECT ticket_id, NULL AS label FROM ticket", "LF202", {}),
 ])  # fmt: skip

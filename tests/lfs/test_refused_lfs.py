@@ -80,6 +80,7 @@ CASES = {
     "getenv as a method": (ONE + "FROM ticket WHERE ('HOME').getenv() = body", "LF106", 2, 28, READS),
     "current_setting": (ONE + "FROM ticket WHERE current_setting('memory_limit') = body", "LF106", 2, 19, READS),
     "unknown relation": (ONE + "FROM tickt WHERE true", "LF105", 2, 6, 'did you mean "ticket"?'),
+    "a relation that a verb makes": (ONE + "SELECT entity_id FROM affinity_label", "LF105", 2, 23, "groundswell affinity makes it"),
     "system view": (ONE + "SELECT 1 AS ticket_id FROM duckdb_tables", "LF105", 2, 28, "known: "),
     "system view behind a CTE of its name": (ONE + "WITH duckdb_tables AS (FROM duckdb_tables) SELECT table_oid AS ticket_id FROM duckdb_tables", "LF105", 2, 29, "known: "),
     "system view, its name a CTE elsewhere": (ONE + "SELECT table_oid AS ticket_id FROM duckdb_tables WHERE EXISTS (WITH duckdb_tables AS (SELECT 1) FROM duckdb_tables)", "LF105", 2, 36, "known: "),

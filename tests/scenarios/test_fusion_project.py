@@ -1,6 +1,7 @@
 """A fusion model handed over: predictions of files and entities, queries, explanations, its card."""
 
 import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ from two_modalities import IMAGE, SHARED, TEXT, harm
 
 from groundswell.end_models import load_end_model
 from groundswell.end_models.modality_shares import feature_groups, in_words
+from groundswell.fusing import labelled_modalities
 from groundswell.training import explain_prediction
 
 
@@ -142,9 +144,20 @@ def test_features_are_grouped_by_the_modalities_that_have_them():
     assert feature_groups(views) == {"text only": ["a"], "text + image + video": ["b"], "image + video": ["c"], "video only": ["d"]}
 
 
-def test_a_changed_artefact_serves_nobody(folder, tmp_path):
-    import shutil
+def test_a_few_answers_do_not_make_a_modality_a_labelled_one(folder, tmp_path):
+    """Twenty reviewed images of train are gold, and images still are what nobody labelled; a tenth of the share of texts is not so few."""
+    copy = tmp_path / "harm"
+    shutil.copytree(folder, copy)
+    images = [key for (key,) in published(folder, "SELECT entity_id FROM harm.entity WHERE modality = 'image' AND split = 'train' ORDER BY 1")]
+    for n, labelled in ((20, ["text"]), (200, ["image", "text"])):
+        (copy / "gold").mkdir(exist_ok=True)
+        (copy / "gold" / "some.csv").write_text("key,label\n" + "".join(f"{key},bad\n" for key in images[:n]))
+        with workspace(copy) as ws:
+            ws.run()
+            assert labelled_modalities(ws.store, ws.task) == labelled
 
+
+def test_a_changed_artefact_serves_nobody(folder, tmp_path):
     copy = tmp_path / "harm"
     shutil.copytree(folder, copy)
     card = copy / ".groundswell" / "models" / "harm-1" / "model_card.json"
