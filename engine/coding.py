@@ -11,9 +11,11 @@ from typing import Any, Callable, Mapping
 import numpy as np
 import pyarrow as pa
 
-from .affinity import DEFAULT_METHOD, Clusters, Evidence, affinities, affinity_function, infer, inference, prototypes, sampled
+from .affinity import DEFAULT_METHOD, AffinityFunction, Clusters, Evidence, affinities, infer, inference, prototypes, sampled
 from .affinity.calibration import LEAST_GOLD, fitted_temperature, tempered
+from .affinity.declared import named_function
 from .affinity.encoding import Encoded, EncodingOptions, encode
+from .affinity.kept import KeptCodings
 from .affinity.mapping import gold_needed
 from .affinity.prototypes import Prototypes
 from .coding_map import Naming, name_clusters, named_by_class, write_map
@@ -49,7 +51,7 @@ class CodingOptions:
     most_prototypes   a sample where there are more: affinities grow with entities times prototypes
     function          the affinity function
     method, options   class inference
-    restarts          seeds that are compared
+    restarts          seeds that are compared, by methods that start at random
     keep              all: prototypes and affinities become tables; clusters: only what inference found
     """
 
@@ -96,27 +98,30 @@ class Coding:
 def affinity(project: Project, task: Task, options: CodingOptions = CodingOptions(), listen: Listener = silent) -> Coding:
     """Encode, compute affinities, infer clusters, name them by gold or by gold/affinity_map.csv, publish.
 
-    Raises AffinityError (AF1xx). Nothing of an earlier coding of this name is lost when this one fails.
+    Raises AffinityError (AF1xx). Nothing of an earlier coding of this name is lost when this one fails, and a coding that was
+    killed goes on where it was: filter maps, blocks of affinities and the answers of each seed are found again by content.
     """
     method = inference(options.method, **options.options)
-    affinity_function(options.function)
+    function = named_function(project, options.function)
     if options.keep not in KEEP:
         raise AffinityError("AF108", f'keep cannot be "{options.keep}"', hint=f"one of {', '.join(KEEP)}")
     with writing(project, "affinity") as store:
         with recorded(store, "affinity", task.name) as record:
-            coder = _Coder(store, project, task, options, listen)
+            coder = _Coder(store, project, task, options, function, listen)
             coding = coder.run(method)
             record.lineage(f"{task.name}.affinity_cluster", {f"{task.name}.entity": f"{coding.name} {coding.n_entities}"})
         listen(Event("publish", f"publishing {project.published.name}"))
         publish(store, project.published)
+        coder.kept.finish()
         return coding
 
 
 class _Coder:
     """The steps of one coding."""
 
-    def __init__(self, store: Store, project: Project, task: Task, options: CodingOptions, listen: Listener):
-        self.store, self.project, self.task, self.options, self.listen = store, project, task, options, listen
+    def __init__(self, store: Store, project: Project, task: Task, options: CodingOptions, function: AffinityFunction, listen: Listener):
+        self.store, self.project, self.task, self.options, self.function, self.listen = store, project, task, options, function, listen
+        self.kept = KeptCodings(project.state_dir / "affinities")
         asked = options.encoding
         self.name = options.name or asked.vectors or asked.text or ("rows" if asked.rows else "image")
         self.schema = quoted(task.name)
@@ -130,7 +135,7 @@ class _Coder:
             self._clear()
             evidence = self._evidence(encoded, gold)
             self.listen(Event("infer", f"class inference: {self.options.method}"))
-            found = infer(method, evidence, len(self.task.classes), self.options.seed, self.options.restarts)
+            found = infer(method, evidence, len(self.task.classes), self.options.seed, self.options.restarts, self.kept)
             coding = self._named(encoded, evidence, found, [*diagnostics, *encoded.diagnostics, *self._doubts(evidence), *found.diagnostics])
         return coding
 
@@ -157,8 +162,8 @@ class _Coder:
 
     def _evidence(self, encoded: Encoded, gold: np.ndarray) -> Evidence:
         if self.options.keep != "all":
-            return build_evidence(encoded, self.options, gold, listen=self.listen)
-        return build_evidence(encoded, self.options, gold, self._write_prototypes, self._write_block, self.listen)
+            return build_evidence(encoded, self.options, self.function, gold, listen=self.listen, kept=self.kept)
+        return build_evidence(encoded, self.options, self.function, gold, self._write_prototypes, self._write_block, self.listen, self.kept)
 
     def _write_prototypes(self, layer: str, keys: list[Any], grid: tuple[int, int] | None, found: Prototypes) -> None:
         width, name = grid[1] if grid else 1, self._layer_name(layer)
@@ -229,9 +234,10 @@ class _Coder:
 
 
 def build_evidence(
-    encoded: Encoded, options: CodingOptions, gold: np.ndarray | None = None, on_prototypes: Callable | None = None, on_block: Callable | None = None, listen: Listener = silent
-) -> Evidence:
-    """Affinities of all layers in one matrix.
+    encoded: Encoded, options: CodingOptions, function: AffinityFunction, gold: np.ndarray | None = None, on_prototypes: Callable | None = None,
+    on_block: Callable | None = None, listen: Listener = silent, kept: KeptCodings | None = None,
+) -> Evidence:  # fmt: skip
+    """Affinities of all layers in one matrix, by the affinity function of the options.
 
     on_prototypes(layer, keys, grid, prototypes) and on_block(layer, keys of the block, float32 (b, M)) see each part while it is made.
     """
@@ -243,7 +249,7 @@ def build_evidence(
         if on_prototypes:
             on_prototypes(layer, encoded.keys, parts.grid, each)
         at = 0
-        for block in affinities(parts, each.vectors, options.function):
+        for block in affinities(parts, each.vectors, function, kept=kept):
             matrix[at : at + len(block), end - len(each) : end] = block
             if on_block:
                 on_block(layer, encoded.keys[at : at + len(block)], block)

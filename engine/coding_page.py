@@ -12,6 +12,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from .affinity.cache import MapCache
+from .affinity.declared import named_function
 from .affinity.encoding import EncodingOptions, load_network, map_cache
 from .vision.images import content_hash
 from .affinity.parts import grid_positions
@@ -105,7 +106,7 @@ class _Page:
         parts = self.cache.parts(hashes, self.cache.network.layers.index(layer), self.options.grid)
         query = f"SELECT vector FROM {quoted(self.task.name)}.prototype WHERE affinity_function = $n AND prototype_id = $p"
         prototype = np.array(self.store.value(query, {"n": carrier["affinity_function"], "p": carrier["prototype_id"]}), np.float32)
-        found = nearest_part(*parts.block(0, len(keys)), prototype, json.loads(self.model["options"])["function"])
+        found = nearest_part(*parts.block(0, len(keys)), prototype, named_function(self.project, json.loads(self.model["options"])["function"]))
         places = grid_positions(*fields_of.shape[:2], self.options.grid)[0][found]
         sizes = [picture(self.bytes_of[key]) for key in keys]
         return [in_original(fields_of.reshape(-1, 4)[at], self.cache.network.size, s.width, s.height) for at, s in zip(places, sizes)]
@@ -128,7 +129,7 @@ class _Page:
         m = self.model
         top = tag(
             "header", tag("p", "groundswell affinity coding", class_="mark"), tag("h1", tag("bdi", self.task.name)),
-            tag("p", f"{m['n_entities']:,} entities, {m['n_prototypes']:,} prototypes, method {m['method']}. Another seed agrees on {m['stability']:.0%} of the entities.", class_="note"),
+            tag("p", f"{m['n_entities']:,} entities, {m['n_prototypes']:,} prototypes, method {m['method']}. Another seed or scale agrees on {m['stability']:.0%} of the entities.", class_="note"),
             tag("p", f"Expected accuracy {m['expected_accuracy']:.3f}. {_needed(m['gold_needed'])}", class_="note"),
             [tag("p", w, class_="warning") for w in m["warnings"]],
         )  # fmt: skip

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from .affinity import Evidence, infer, inference
 from .affinity.calibration import wilson
+from .affinity.declared import named_function
 from .affinity.encoding import encode
 from .affinity.inference import agree
 from .affinity.votes import affinity_votes, vote_evidence
@@ -86,7 +87,7 @@ def affinity_study(project: Project, task: Task, options: CodingOptions = Coding
             build_gold(store, project, task, layout)
             encoded = encode(store, project, layout, options.encoding, options.seed)
             gold = _gold(store, task, encoded.keys)
-            evidence = build_evidence(encoded, options, listen=listen)
+            evidence = build_evidence(encoded, options, named_function(project, options.function), listen=listen)
             rows = judged_arms(study_arms(evidence, len(task.classes), _votes(store, task, encoded.keys)), gold, len(task.classes), tuple(seeds), listen)
             write_study(store, task, STUDY, rows)
         publish(store, project.published)

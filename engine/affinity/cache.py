@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Iterable, Iterator
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ..vision.images import Oddities, content_hash, decoded
 from ..vision.networks import Network
+from .kept import replace_file
 from .parts import ShardParts, grid_positions
 
 BATCH = 32
@@ -62,21 +62,15 @@ class MapCache:
     def _write(self, hashes: list[str], pixels: np.ndarray, odd: dict[str, str]) -> None:
         shard = hashes[0]
         for i, maps in enumerate(self.network.maps(pixels)):
-            _replace(self.folder / f"{shard}.{i}.npy", lambda file, m=maps: np.save(file, m.float().cpu().numpy()))
+            replace_file(self.folder / f"{shard}.{i}.npy", lambda file, m=maps: np.save(file, m.float().cpu().numpy()))
         lines = [f"{each} {odd.get(each, '')}".strip() for each in hashes]
-        _replace(self.folder / f"{shard}.hashes", lambda file: file.write("\n".join(lines).encode()))
+        replace_file(self.folder / f"{shard}.hashes", lambda file: file.write("\n".join(lines).encode()))
         self._know(shard, hashes, odd)
 
     def parts(self, hashes: Iterable[str], layer: int = 0, grid: int | None = None) -> ShardParts:
         """The filter maps of one layer for these images, in their order, at all positions or on a grid of them; memory-mapped."""
         shards = [np.load(self.folder / f"{shard}.{layer}.npy", mmap_mode="r") for shard in self.shards]
         positions, shape = grid_positions(*shards[0].shape[2:], grid)
-        return ShardParts(shards, np.array([self.places[h] for h in hashes], dtype=int).reshape(-1, 2), positions, shape)
-
-
-def _replace(path: Path, write) -> None:
-    """A file that is there whole, or not at all."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with fresh.open("wb") as file:
-        write(file)
-    os.replace(fresh, path)
+        content = tuple(hashes)
+        places = np.array([self.places[h] for h in content], dtype=int).reshape(-1, 2)
+        return ShardParts(shards, places, positions, shape, content, f"{self.folder.name}/{layer}")

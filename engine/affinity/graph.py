@@ -1,4 +1,4 @@
-"""A graph of nearest neighbours over affinities and pooled features: spectral clustering without gold, propagation with a little."""
+"""A graph of nearest neighbours over affinities and pooled features, and the propagation of a few gold labels over it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,13 @@ import numpy as np
 
 from ..errors import AffinityError
 from .inference import Clusters, Evidence, Inference, register
-from .kmeans import kmeans_labels
 from .parts import spans
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
 LEAST_NEIGHBOURS = 5
-STARTS = 20
 BLOCK = 1024
-DENSE = 500
-"""Up to here all eigenvectors are computed at once."""
-LINKS = 0.01
 KEPT = 0.99
 """Share of a label that is passed on at each step of the propagation."""
 
@@ -54,20 +49,33 @@ def similarity(rows: Sequence[np.ndarray]) -> Callable[[int, int], np.ndarray]:
     return lambda start, stop: sum(np.asarray(r[start:stop], np.float32) @ np.asarray(r, np.float32).T for r in rows) / len(rows)
 
 
-def neighbour_graph(similar: Callable[[int, int], np.ndarray], k: int) -> sp.csr_array:
-    """Symmetric sparse (N, N): cosines, at least 0, of pairs of which one is among the other's k nearest; no loops."""
-    import scipy.sparse as sp
-
+def nearest(similar: Callable[[int, int], np.ndarray], k: int) -> tuple[np.ndarray, np.ndarray]:
+    """(int (N, k), float32 (N, k)): each entity's k nearest others, the nearest first, and their cosines."""
     n = similar(0, 1).shape[1]
     found = []
     for start, stop in spans(n, BLOCK):
         block = similar(start, stop)
         block[np.arange(stop - start), np.arange(start, stop)] = -np.inf
         near = np.argpartition(-block, k - 1, axis=1)[:, :k]
-        found.append((np.repeat(np.arange(start, stop), k), near.ravel(), np.take_along_axis(block, near, axis=1).ravel()))
-    rows, columns, weights = (np.concatenate(part) for part in zip(*found))
-    graph = sp.csr_array((np.maximum(weights.astype(np.float64), 1e-6), (rows, columns)), shape=(n, n))
+        cosine = np.take_along_axis(block, near, axis=1)
+        order = np.argsort(-cosine, axis=1, kind="stable")
+        found.append((np.take_along_axis(near, order, axis=1), np.take_along_axis(cosine, order, axis=1)))
+    return tuple(np.concatenate(part) for part in zip(*found))
+
+
+def graph_of(near: np.ndarray, cosine: np.ndarray) -> sp.csr_array:
+    """Symmetric sparse (N, N): cosines, at least 0, of pairs of which one is among the other's neighbours; no loops."""
+    import scipy.sparse as sp
+
+    n, k = near.shape
+    weights = np.maximum(cosine.ravel().astype(np.float64), 1e-6)
+    graph = sp.csr_array((weights, (np.repeat(np.arange(n), k), near.ravel())), shape=(n, n))
     return graph.maximum(graph.T).tocsr()
+
+
+def neighbour_graph(similar: Callable[[int, int], np.ndarray], k: int) -> sp.csr_array:
+    """The graph of each entity's k nearest others."""
+    return graph_of(*nearest(similar, k))
 
 
 def neighbour_shares(graph: sp.csr_array, labels: np.ndarray, n_classes: int) -> np.ndarray:
@@ -91,53 +99,6 @@ def normalised(graph: sp.csr_array) -> sp.csr_array:
 
     root = 1 / np.sqrt(np.maximum(graph.sum(axis=1), 1e-12))
     return (sp.diags_array(root) @ graph @ sp.diags_array(root)).tocsr()
-
-
-def spectral_rows(graph: sp.csr_array, rows: Sequence[np.ndarray], n_classes: int) -> np.ndarray:
-    """float (N, K): the leading eigenvectors of the normalised graph, rows at length 1 (Ng, Jordan and Weiss 2001).
-
-    A graph of nearest neighbours may fall into more pieces than there are classes. So every pair of entities is joined by a
-    weak edge, (1 + cosine) / 2, all of which together weigh LINKS of the graph; they are never written out.
-
-    rows  matrices of rows of length 1, float32 (N, D): their mean cosine is meant
-    """
-    from scipy.sparse.linalg import LinearOperator, eigsh
-
-    n = graph.shape[0]
-    weak = LINKS * graph.sum() / n**2
-
-    def joined(v: np.ndarray) -> np.ndarray:
-        alike = sum(r @ (r.T @ v.astype(np.float32)) for r in rows).astype(np.float64) / len(rows)
-        return graph @ v + weak * (v.sum(axis=0) + alike) / 2
-
-    root = 1 / np.sqrt(joined(np.ones(n)))
-    if n <= DENSE:
-        whole = root[:, None] * joined(np.eye(n)) * root
-        vectors = np.linalg.eigh((whole + whole.T) / 2)[1][:, -n_classes:]
-    else:
-        step = LinearOperator((n, n), matvec=lambda v: root * joined(root * v.ravel()), dtype=np.float64)
-        vectors = eigsh(step, k=n_classes, which="LA", v0=np.linspace(1, 2, n), tol=1e-5, ncv=max(40, 4 * n_classes))[1]
-    vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(n_classes)])
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-
-@register
-@dataclass(frozen=True)
-class Spectral(Inference):
-    """The default: spectral clustering of the graph of nearest neighbours over affinities of all layers and pooled features.
-
-    k  neighbours of an entity (default: the square root of the entities per class, see `neighbours`)
-    """
-
-    name = "spectral"
-    k: int | None = None
-
-    def clusters(self, evidence: Evidence, n_classes: int, seed: int) -> Clusters:
-        n = len(evidence.affinity)
-        rows = views(evidence)
-        graph = neighbour_graph(similarity(rows), min(self.k or neighbours(n, n_classes), n - 1))
-        labels = kmeans_labels(spectral_rows(graph, rows, n_classes), n_classes, seed, STARTS)
-        return Clusters(neighbour_shares(graph, labels, n_classes))
 
 
 @register

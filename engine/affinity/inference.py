@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import AffinityError, Diagnostic, did_you_mean
+from .kept import KeptCodings
 
 SMALL_CLUSTER = 0.01
 """A cluster below this share of its even size is called degenerate."""
@@ -39,7 +40,7 @@ class Evidence:
 class Clusters:
     """An answer: p float (N, K), rows sum to 1; a trace of (iteration, entities that changed cluster); did it converge?
 
-    stability  share of entities on which another seed agrees, after the best matching of clusters; 1 where nothing is random
+    stability  share of entities on which another seed, or scale, agrees after the best matching of clusters; 1 where there is none
     """
 
     p: np.ndarray
@@ -102,8 +103,10 @@ def methods() -> tuple[str, ...]:
     return tuple(sorted(_METHODS))
 
 
-def infer(method: Inference, evidence: Evidence, n_classes: int, seed: int = 0, restarts: int = 3) -> Clusters:
+def infer(method: Inference, evidence: Evidence, n_classes: int, seed: int = 0, restarts: int = 3, kept: KeptCodings | None = None) -> Clusters:
     """The clusters of the start that agrees most with the others (of `restarts` seeds), with their stability and warnings.
+
+    kept  where each start's answer is written, and those of an earlier run that ended early are read
 
     Raises AffinityError AF106 for fewer entities than classes or one class, AF107 when all entities look the same.
     Warnings: AF207 (a cluster is empty or almost), AF208 (not converged), AF209 (seeds disagree).
@@ -113,12 +116,37 @@ def infer(method: Inference, evidence: Evidence, n_classes: int, seed: int = 0, 
         raise AffinityError("AF106", f"{n} rows cannot be told apart into {n_classes} classes", hint="at least two classes, and a row for each")
     if np.ptp(evidence.affinity, axis=0).max(initial=0) < 1e-6 and (evidence.features is None or np.ptp(evidence.features, axis=0).max(initial=0) < 1e-6):
         raise AffinityError("AF107", "all rows have the same affinities: there is nothing to tell them apart by", hint="are all images the same file, or the vectors all equal?")
-    answers = [method.clusters(evidence, n_classes, seed + i) for i in range(restarts if method.random else 1)]
+    seeds = [seed + i for i in range(restarts if method.random else 1)]
+    answers = [method.clusters(evidence, n_classes, each) for each in seeds] if kept is None else _kept_answers(method, evidence, n_classes, seeds, kept)
     agreement = np.array([[agree(a.labels, b.labels, n_classes) for b in answers] for a in answers])
     best = int(agreement.sum(axis=1).argmax())
-    stability = 1.0 if len(answers) == 1 else float(np.delete(agreement[best], best).mean())
     chosen = answers[best]
-    return Clusters(chosen.p, chosen.trace, chosen.converged, stability, (*chosen.diagnostics, *_warnings(chosen, n_classes, stability)), chosen.log_p)
+    stability = chosen.stability if len(answers) == 1 else float(np.delete(agreement[best], best).mean())
+    return Clusters(chosen.p, chosen.trace, chosen.converged, stability, (*chosen.diagnostics, *_too_few(evidence, n_classes), *_warnings(chosen, n_classes, stability)), chosen.log_p)
+
+
+def _kept_answers(method: Inference, evidence: Evidence, n_classes: int, seeds: list[int], kept: KeptCodings) -> list[Clusters]:
+    """What the method says from each seed, from disk where it has said so before."""
+    arrays = (evidence.affinity, evidence.source, evidence.family, evidence.layer, evidence.features, evidence.gold, evidence.column_class)
+    place = kept.of(method.name, method, n_classes, *arrays)
+    found = []
+    for seed in seeds:
+        answer = place.arrays(str(seed), lambda: _as_arrays(method.clusters(evidence, n_classes, seed)))
+        trace = tuple((int(i), int(n)) for i, n in answer["trace"])
+        found.append(Clusters(answer["p"], trace, bool(answer["converged"]), float(answer["stability"]), log_p=answer.get("log_p")))
+    return found
+
+
+def _as_arrays(found: Clusters) -> dict[str, np.ndarray]:
+    arrays = {"p": found.p, "trace": np.array(found.trace, int).reshape(-1, 2), "converged": np.array(found.converged), "stability": np.array(found.stability)}
+    return arrays if found.log_p is None else arrays | {"log_p": found.log_p}
+
+
+def _too_few(evidence: Evidence, n_classes: int) -> list[Diagnostic]:
+    """AF207 where there are fewer different rows than classes: equal rows are then told apart by nothing."""
+    drawn = np.random.default_rng(0).random(evidence.affinity.shape[1], dtype=np.float32)
+    n = len(np.unique((evidence.affinity @ drawn / len(drawn)).round(5)))
+    return [Diagnostic("AF207", f"there are only {n} different rows for {n_classes} classes", hint="fewer classes, or another layer")] if n < n_classes else []
 
 
 def _warnings(found: Clusters, n_classes: int, stability: float) -> list[Diagnostic]:
@@ -128,7 +156,7 @@ def _warnings(found: Clusters, n_classes: int, stability: float) -> list[Diagnos
     if not found.converged:
         warnings.append(Diagnostic("AF208", f"labels still changed after {len(found.trace)} iterations", hint="compare methods: --method kmeans"))
     if stability < 0.9:
-        warnings.append(Diagnostic("AF209", f"other seeds put {1 - stability:.0%} of the rows into other clusters", hint="the classes may not be what the images differ in most"))
+        warnings.append(Diagnostic("AF209", f"another seed or scale puts {1 - stability:.0%} of the rows into other clusters", hint="the classes may not be what the images differ in most"))
     return warnings
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Iterator, Protocol, Sequence
 
 import numpy as np
 
 from ..errors import AffinityError
+from .kept import digest
 
 
 class Parts(Protocol):
@@ -23,6 +24,10 @@ class Parts(Protocol):
 
     def block(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
         """(float32 (b, P, C), bool (b, P) or None): vectors, and which of them exist (None: all)."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Equal for equal vectors, wherever they lie."""
         ...
 
 
@@ -45,16 +50,24 @@ class ArrayParts:
     def block(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
         return np.asarray(self.vectors[start:stop], dtype=np.float32), None if self.present is None else self.present[start:stop]
 
+    def fingerprint(self) -> str:
+        return digest(self.vectors, self.present, self.grid)
+
 
 @dataclass(frozen=True)
 class ShardParts:
-    """Filter maps as they lie in the cache: row i is places[i] = (shard, row in it); maps float32 (C, H, W)."""
+    """Filter maps as they lie in the cache: row i is places[i] = (shard, row in it); maps float32 (C, H, W).
+
+    content  N texts: what the maps are of; layer: what they are maps by
+    """
 
     shards: Sequence[np.ndarray]
     places: np.ndarray
     positions: np.ndarray
     """int (P,): which of the H W positions are read."""
     grid: tuple[int, int]
+    content: tuple[str, ...]
+    layer: str
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -66,6 +79,9 @@ class ShardParts:
         for at, (shard, row) in enumerate(self.places[start:stop]):
             found[at] = self.shards[shard][row].reshape(n_channels, -1)[:, self.positions].T
         return found, None
+
+    def fingerprint(self) -> str:
+        return digest(self.layer, self.content, self.positions)
 
 
 def bags(rows: Sequence[np.ndarray | None]) -> ArrayParts:
@@ -98,7 +114,7 @@ def selected(parts: Parts, keep: np.ndarray) -> Parts:
     if keep.all():
         return parts
     if isinstance(parts, ShardParts):
-        return ShardParts(parts.shards, parts.places[keep], parts.positions, parts.grid)
+        return replace(parts, places=parts.places[keep], content=tuple(np.array(parts.content)[keep].tolist()))
     return ArrayParts(parts.vectors[keep], None if parts.present is None else parts.present[keep], parts.grid)
 
 

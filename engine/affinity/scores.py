@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, Iterator
+from typing import TYPE_CHECKING, Callable, Iterator, Mapping
 
 import numpy as np
 
 from ..errors import AffinityError, did_you_mean
-from .parts import Parts
+from .kept import KeptCodings
+from .parts import Parts, spans
 
 if TYPE_CHECKING:
     import torch
@@ -23,11 +24,13 @@ class AffinityFunction:
 
     prepare   (n, C) -> (n, D): done once for vectors and prototypes
     compare   (n, D), (D, M) -> (n, M): larger is more alike
+    identity  changes when the function does: affinities are kept by it
     """
 
     name: str
     prepare: Callable[[torch.Tensor], torch.Tensor]
     compare: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    identity: str = "built-in"
 
 
 _FUNCTIONS: dict[str, AffinityFunction] = {}
@@ -39,11 +42,17 @@ def register(function: AffinityFunction) -> AffinityFunction:
     return function
 
 
-def affinity_function(name: str) -> AffinityFunction:
-    """The registered affinity function called `name`. Raises AffinityError AF109."""
-    if name not in _FUNCTIONS:
-        raise AffinityError("AF109", f'there is no affinity function "{name}"', hint=did_you_mean(name, _FUNCTIONS) or f"one of {', '.join(sorted(_FUNCTIONS))}")
-    return _FUNCTIONS[name]
+def affinity_function(name: str, own: Mapping[str, AffinityFunction] = {}) -> AffinityFunction:
+    """The affinity function called `name`: a built-in one, or one of the project's own. Raises AffinityError AF109."""
+    known = {**own, **_FUNCTIONS}
+    if name not in known:
+        raise AffinityError("AF109", f'there is no affinity function "{name}"', hint=did_you_mean(name, known) or f"one of {', '.join(sorted(known))}")
+    return known[name]
+
+
+def built_in_functions() -> tuple[str, ...]:
+    """Names of the affinity functions that are always there."""
+    return tuple(sorted(_FUNCTIONS))
 
 
 def unit(vectors: torch.Tensor) -> torch.Tensor:
@@ -65,22 +74,30 @@ register(AffinityFunction("cosine", unit, _product))
 register(AffinityFunction("gaussian", lambda vectors: vectors, _gaussian))
 
 
-def affinities(parts: Parts, prototypes: np.ndarray, function: str = "cosine", device: str | None = None) -> Iterator[np.ndarray]:
+def affinities(
+    parts: Parts, prototypes: np.ndarray, function: str | AffinityFunction = "cosine", device: str | None = None, kept: KeptCodings | None = None
+) -> Iterator[np.ndarray]:
     """float32 (b, M), block after block of entities: s_ij = max over the vectors of entity i of their similarity to prototype j.
 
     prototypes  float32 (M, C). One matrix product per block; a block's similarities take at most BLOCK_BYTES.
+    kept        where blocks are written, and those of an earlier run that ended early are read
     """
     import torch
 
     target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    score = affinity_function(function)
+    score = affinity_function(function) if isinstance(function, str) else function
     with torch.inference_mode():
         q = score.prepare(torch.from_numpy(np.ascontiguousarray(prototypes)).to(target)).T.contiguous()
     n, n_parts, _ = parts.shape
     step = block_rows(n_parts, q.shape[1])
-    for start in range(0, n, step):
-        vectors, present = parts.block(start, min(start + step, n))
-        yield block_scores(torch.from_numpy(vectors).to(target), present, q, score).cpu().numpy()
+    blocks = kept.of(parts.fingerprint(), prototypes, score.name, score.identity, target.type) if kept else None
+    for start, stop in spans(n, step):
+
+        def scores() -> np.ndarray:
+            vectors, present = parts.block(start, stop)
+            return block_scores(torch.from_numpy(vectors).to(target), present, q, score).cpu().numpy()
+
+        yield blocks.arrays(f"{start}-{stop}", lambda: {"s": scores()})["s"] if blocks else scores()
 
 
 def block_rows(n_parts: int, n_prototypes: int) -> int:
@@ -100,7 +117,7 @@ def block_scores(vectors: torch.Tensor, present: np.ndarray | None, q: torch.Ten
         return similar.amax(dim=1)
 
 
-def affinity_matrix(parts: Parts, prototypes: np.ndarray, function: str = "cosine", device: str | None = None) -> np.ndarray:
+def affinity_matrix(parts: Parts, prototypes: np.ndarray, function: str | AffinityFunction = "cosine", device: str | None = None) -> np.ndarray:
     """float32 (N, M): all blocks in one array."""
     found = np.empty((parts.shape[0], len(prototypes)), np.float32)
     at = 0
@@ -110,11 +127,11 @@ def affinity_matrix(parts: Parts, prototypes: np.ndarray, function: str = "cosin
     return found
 
 
-def nearest_part(vectors: np.ndarray, present: np.ndarray | None, prototype: np.ndarray, function: str = "cosine") -> np.ndarray:
+def nearest_part(vectors: np.ndarray, present: np.ndarray | None, prototype: np.ndarray, function: str | AffinityFunction = "cosine") -> np.ndarray:
     """int (b,): which vector of each entity comes nearest to one prototype (C,)."""
     import torch
 
-    score = affinity_function(function)
+    score = affinity_function(function) if isinstance(function, str) else function
     b, p, c = vectors.shape
     with torch.inference_mode():
         q = score.prepare(torch.from_numpy(np.ascontiguousarray(prototype[None]))).T

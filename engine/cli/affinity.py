@@ -41,7 +41,7 @@ def coding_options(function: Callable) -> Callable:
 @log_option
 @coding_options
 @click.option("--method", default="spectral", show_default=True, metavar="NAME", help="Class inference: spectral, em, hierarchical, kmeans, coclustering; propagation needs gold labels.")
-@click.option("--restarts", type=click.IntRange(1), default=3, show_default=True, help="Seeds that are compared.")
+@click.option("--restarts", type=click.IntRange(1), default=3, show_default=True, help="Seeds that are compared, by methods that start at random.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--keep", type=click.Choice(("all", "clusters")), default="all", show_default=True, help="Write prototypes and affinities as tables, or clusters only.")
 @click.option("--name", metavar="NAME", help="The name of this coding in all tables (default: what is encoded).")
@@ -71,7 +71,7 @@ def _summary(ws, coding) -> None:
     from ..coding_map import judged
     from ..store import reading
 
-    click.echo(f"{coding.n_entities:,} rows, {coding.n_prototypes:,} prototypes; expected accuracy {coding.expected_accuracy:.3f}; another seed agrees on {coding.clusters.stability:.0%}")
+    click.echo(f"{coding.n_entities:,} rows, {coding.n_prototypes:,} prototypes; expected accuracy {coding.expected_accuracy:.3f}; another seed or scale agrees on {coding.clusters.stability:.0%}")
     if coding.gold_needed:
         click.echo(f"{coding.gold_needed} gold labels a class would name clusters of that accuracy rightly with 99 %")
     with closing(reading(ws.project)) as store:

@@ -113,9 +113,12 @@ def _with_larger(store: Store, schema: str, singles: Counts, order: int, frequen
     ns, found = [f"n{y}" for y in range(n_classes)], singles
     store.execute(
         f"""CREATE OR REPLACE TEMP TABLE mining_set AS
-        SELECT CAST([] AS VARCHAR[]) AS items, list_sort(list_distinct(kept))[1:{LONGEST_ROW}] AS rest, {', '.join(f'count(*) FILTER (y = {y}) AS n{y}' for y in range(n_classes))}
-        FROM (SELECT list_filter({feature.listed}, lambda item: item IN ({_literals(common)})) AS kept, m.y FROM {_from_mined(schema)})
-        WHERE len(kept) > 1 GROUP BY rest HAVING len(rest) > 1"""
+        WITH raw AS (
+            SELECT kept, y, count(*) AS n FROM (SELECT list_filter({feature.listed}, lambda item: item IN ({_literals(common)})) AS kept, m.y FROM {_from_mined(schema)})
+            WHERE len(kept) > 1 GROUP BY kept, y)
+        SELECT CAST([] AS VARCHAR[]) AS items, list_sort(list_distinct(kept))[1:{LONGEST_ROW}] AS rest,
+            {', '.join(f'coalesce(sum(n) FILTER (y = {y}), 0) AS n{y}' for y in range(n_classes))}
+        FROM raw GROUP BY rest HAVING len(rest) > 1"""
     )
     for size in range(1, order + 1):
         itemsets, n = _one_more(store, ns, frequent)

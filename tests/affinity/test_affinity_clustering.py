@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from groundswell.affinity import ArrayParts, Evidence, affinity_matrix, infer, inference, methods, prototypes
-from groundswell.affinity.graph import centred_rows, neighbour_graph, neighbour_shares, neighbours, normalised, propagated, similarity, spectral_rows
+from groundswell.affinity.graph import centred_rows, neighbour_graph, neighbour_shares, neighbours, normalised, propagated, similarity, views
 from groundswell.affinity.hierarchical import bernoulli_mixture, bernoulli_posterior
 from groundswell.affinity.inference import agree
+from groundswell.affinity.kmeans import kmeans_labels
+from groundswell.affinity.spectral import Spectral, accumulated, spectral_rows, without_density
 from groundswell.errors import AffinityError
 
 
@@ -85,8 +87,6 @@ def test_centred_rows_have_no_mean_and_length_one():
 def test_spectral_clustering_agrees_with_scikit_learn():
     from sklearn.cluster import SpectralClustering
 
-    from groundswell.affinity.kmeans import kmeans_labels
-
     random = np.random.default_rng(4)
     rows = random.normal(size=(150, 6)) + np.repeat(3 * np.eye(6)[:3], 50, axis=0)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -106,10 +106,73 @@ def test_a_class_in_several_pieces_is_put_together(n):
     graph = neighbour_graph(similarity([rows]), 5)
     from scipy.sparse.csgraph import connected_components
 
-    from groundswell.affinity.kmeans import kmeans_labels
-
     assert connected_components(graph)[0] >= 8
     assert agree(kmeans_labels(spectral_rows(graph, [rows], 2), 2, 0, 20), y, 2) == 1
+
+
+def test_a_graph_without_density_is_that_of_a_loop():
+    random = np.random.default_rng(7)
+    rows = random.normal(size=(25, 4)).astype(np.float32)
+    graph = neighbour_graph(similarity([rows / np.linalg.norm(rows, axis=1, keepdims=True)]), 3)
+    dense = graph.toarray()
+    expected = [[dense[i, j] / (dense[i].sum() * dense[j].sum()) for j in range(25)] for i in range(25)]
+    assert without_density(graph).toarray() == pytest.approx(np.array(expected), rel=1e-9)
+
+
+def clutter(n: int, n_classes: int, seed: int) -> tuple[Evidence, np.ndarray]:
+    """Classes of three kinds each, and one direction in which every entity strays: those that stray least become hubs."""
+    random = np.random.default_rng(seed)
+    y, kind = random.integers(n_classes, size=n), random.integers(3, size=n)
+    centres = random.normal(size=(n_classes, 3, 60)) * 0.5 + random.normal(size=(n_classes, 1, 60)) * 0.8
+    x = (centres[y, kind] + random.normal(size=(n, 60)) * 1.1 + np.outer(random.normal(size=n), random.normal(size=60)) * 0.8).astype(np.float32)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    none = np.zeros(n, int)
+    return Evidence(unit @ unit.T, np.arange(n), none, none, x), y
+
+
+def test_hubs_and_kinds_do_not_hide_the_classes():
+    found = {name: [] for name in ("ours", "k-means", "with density")}
+    for seed in range(6):
+        evidence, y = clutter(300, 3, seed)
+        rows = views(evidence)
+        with_density = spectral_rows(neighbour_graph(similarity(rows), neighbours(300, 3)), rows, 3)
+        for name, labels in (
+            ("ours", infer(inference("spectral"), evidence, 3).labels), ("k-means", infer(inference("kmeans", features=True), evidence, 3).labels),
+            ("with density", kmeans_labels(with_density, 3, 0, 20)),
+        ):  # fmt: skip
+            found[name].append(agree(labels, y, 3))
+    assert min(found["ours"]) > 0.97 and np.mean(found["k-means"]) < 0.9 and np.mean(found["with density"]) < 0.95, found
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_classes_that_are_rings_are_followed_round(n_classes):
+    random = np.random.default_rng(n_classes)
+    n = 60 * n_classes
+    y, t, axes = np.arange(n) % n_classes, random.uniform(0, 2 * np.pi, n), np.linalg.qr(random.normal(size=(40, 40)))[0]
+    x = 0.6 * y[:, None] * axes[0] + np.cos(t)[:, None] * (axes[1 + 2 * y] + 0.5 * axes[20]) + np.sin(t)[:, None] * axes[2 + 2 * y] + 0.06 * random.normal(size=(n, 40))
+    unit = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    none = np.zeros(n, int)
+    assert agree(infer(inference("spectral"), Evidence(unit @ unit.T, np.arange(n), none, none, x.astype(np.float32)), n_classes).labels, y, n_classes) == 1
+
+
+def test_scales_are_octaves_of_neighbours():
+    assert Spectral().sizes(300, 2) == [6, 12, 24] and Spectral().sizes(20_000, 2) == [50, 100, 200]
+    assert Spectral().sizes(24, 2) == [3, 5, 6], "not more than half a class"
+    assert Spectral().sizes(3, 2) == [2, 2, 2] and Spectral(k=8, scales=(1.0,)).sizes(20, 2) == [8]
+
+
+def test_the_answer_is_what_most_scales_say():
+    a, b = np.repeat([0, 1], 10), np.repeat([1, 0], 10)
+    odd = np.tile([0, 1], 10)
+    assert agree(accumulated([a, odd, b], 2, 0), a, 2) == 1, "clusters have no names: b says what a says"
+    assert accumulated([odd], 2, 0) is odd
+
+
+def test_scales_that_disagree_are_said():
+    found = infer(inference("spectral"), Evidence(np.random.default_rng(1).random((200, 50)).astype(np.float32), np.arange(50), np.zeros(50, int), np.zeros(50, int)), 3)
+    assert found.stability < 0.9 and "AF209" in [d.code for d in found.diagnostics]
+    evidence, _ = bagged(40, 2, seed=1)
+    assert infer(inference("spectral"), evidence, 2).stability > 0.98
 
 
 def test_propagation_is_the_solution_of_its_equation():
@@ -158,6 +221,39 @@ def test_more_classes_than_there_are_is_reported():
     codes = [d.code for d in infer(inference("kmeans"), two_points, 4).diagnostics]
     assert "AF207" in codes
     assert "AF209" in [d.code for d in infer(inference("kmeans"), Evidence(np.random.default_rng(0).random((200, 50)).astype(np.float32), evidence.source[:50], np.zeros(50, int), np.zeros(50, int)), 5).diagnostics]
+
+
+@pytest.mark.parametrize("name", ["spectral", "kmeans", "em", "hierarchical"])
+def test_fewer_different_rows_than_classes_is_reported(name):
+    x = np.random.default_rng(0).random((3, 20)).astype(np.float32)
+    none = np.zeros(20, int)
+    few = Evidence(np.repeat(x, 30, axis=0), np.arange(20), none, none)
+    said = [d.message for d in infer(inference(name), few, 4).diagnostics if d.code == "AF207"]
+    assert "there are only 3 different rows for 4 classes" in said
+    assert not any("different rows" in d.message for d in infer(inference(name), few, 3).diagnostics)
+
+
+@pytest.mark.parametrize("n", range(2, 13))
+def test_tiny_sets_have_an_answer(n):
+    for seed in range(3):
+        x = np.random.default_rng(seed).normal(size=(n, 6)).astype(np.float32)
+        unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+        evidence = Evidence(unit @ unit.T, np.arange(n), np.zeros(n, int), np.zeros(n, int), x)
+        for k in range(2, min(n, 4) + 1):
+            p = infer(inference("spectral"), evidence, k).p
+            assert np.isfinite(p).all() and p.sum(axis=1) == pytest.approx(1)
+
+
+def test_rows_that_stray_together_are_no_class():
+    random = np.random.default_rng(0)
+    y, x = np.arange(200) % 2, random.normal(0, 0.4, (200, 30))
+    x[:, 0] += 3
+    x[:, 1] += np.where(y == 0, 1.5, -1.5)
+    for j in range(3):
+        x[2 * j : 2 * j + 2] = -4 * np.eye(30)[0] + np.array([[3], [-3]]) * np.eye(30)[5 + j]
+    unit = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    evidence = Evidence(unit @ unit.T, np.arange(200), np.zeros(200, int), np.zeros(200, int), x.astype(np.float32))
+    assert agree(infer(inference("spectral"), evidence, 2).labels[6:], y[6:], 2) == 1
 
 
 def test_negative_affinities_are_no_problem():

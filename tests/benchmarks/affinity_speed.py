@@ -130,7 +130,7 @@ def large(n: int) -> None:
             path = Path(folder) / f"{i}.npy"
             np.save(path, maps(min(500, n - i), i).transpose(0, 2, 1).reshape(-1, CHANNELS, SIDE, SIDE))
             shards.append(np.load(path, mmap_mode="r"))
-        parts = ShardParts(shards, np.array([(i // 500, i % 500) for i in range(n)]), np.arange(SIDE**2), (SIDE, SIDE))
+        parts = ShardParts(shards, np.array([(i // 500, i % 500) for i in range(n)]), np.arange(SIDE**2), (SIDE, SIDE), tuple(map(str, range(n))), "random")
         before = anonymous_memory()
         started = time.perf_counter()
         found = sampled(prototypes(parts, 5), 5000, 0)
