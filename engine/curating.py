@@ -21,7 +21,7 @@ from .store.names import literal, table_name
 from .suggesting import accept, suggest
 from .types import Event, Listener, Project, Task, silent
 
-STUDY = "curation"
+STUDY = "curated labels"
 PROPAGATED = "propagated"
 PROPAGATED_SQL = """-- lf: propagated
 -- tags: propagated, description: gold labels of train spread to similar rows; see `groundswell propagate`

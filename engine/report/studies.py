@@ -17,7 +17,8 @@ TITLES = {
     "factors": ("Feature sets", "Sets are added one at a time, to the old modality first."),
     "lesion": ("One modality, the other, both", "The same feature sets with either modality's rows left out."),
     "fusion": ("Ways to fuse", "The same rows and features; only the way modalities meet differs."),
-    "curation": ("What each kind of vote adds", "Label models fitted on a part of the labeling functions each, and the end model on their labels where it was trained."),
+    "curated labels": ("What each kind of vote adds to the labels", "Label models fitted on a part of the labeling functions each; rows on which one is silent count as missed."),
+    "curation": ("What each kind of vote adds to the end model", "The same end model, trained on the labels of each of them."),
 }
 METRICS = {"average_precision": "average precision", "relative_average_precision": "relative", "coverage": "coverage", "precision": "precision", "recall": "recall", "f1": "F1", "accuracy": "accuracy"}  # fmt: skip
 SHARES = ("average_precision", "coverage", "precision", "recall", "f1", "accuracy")

@@ -35,7 +35,7 @@ def test_every_part_is_an_arm_judged_on_the_new_modality(curated):
     assert arms["all", "coverage"]["n_rows"] == n
     assert arms["all", "coverage"]["value"] >= arms["hand-written + mined", "coverage"]["value"] > arms["hand-written", "coverage"]["value"]
     assert arms["all", "average_precision"]["value"] > arms["hand-written", "average_precision"]["value"] + 0.3
-    stored = published(folder, "SELECT arm, metric, value FROM harm.study WHERE study = 'curation'")
+    stored = published(folder, "SELECT arm, metric, value FROM harm.study WHERE study = 'curated labels'")
     assert {(a, m): v for a, m, v in stored} == {k: row["value"] for k, row in arms.items()}
 
 
