@@ -60,6 +60,7 @@ def count_features(store: Store, schema: str, features: Sequence[MinedFeature], 
     order     itemsets of up to so many items are counted in list features
     frequent  int (K,)   entities of a class in which an itemset must occur to become part of a larger one (Apriori, Agrawal & Srikant 1994)
     """
+    _write_bits(store, schema, n_classes)
     for feature in features:
         counted = _sides(store, schema, feature, n_classes) if feature.kind == "number" else _items(store, schema, feature, n_classes)
         if order > 1 and feature.kind == "list":
@@ -67,14 +68,34 @@ def count_features(store: Store, schema: str, features: Sequence[MinedFeature], 
         yield counted
 
 
+def _write_bits(store: Store, schema: str, n_classes: int) -> None:
+    """TEMP table `mining_bits`, one row: a bit per row of `entity`, is it mined?, and the bits of its class.
+
+    Every feature asks them of every row; a join with `mining_row` would be built anew for each.
+    """
+    last = store.value(f"SELECT max(rowid) FROM {table_name(schema, 'entity')}") or 0
+    agg = f"bitstring_agg(row, CAST(0 AS BIGINT), CAST({last} AS BIGINT)) FILTER"
+    bits = [f"coalesce({agg} (mined AND (y >> {b}) & 1 = 1), bitstring('0', {last + 1})) AS y{b}" for b in range(_bits(n_classes))]
+    store.execute(f"CREATE OR REPLACE TEMP TABLE mining_bits AS SELECT coalesce({agg} (mined), bitstring('0', {last + 1})) AS mined, {', '.join(bits)} FROM mining_row")
+
+
+def _bits(n_classes: int) -> int:
+    return max(1, (n_classes - 1).bit_length())
+
+
+def _class(n_classes: int) -> str:
+    """The class of a mined row, as SQL."""
+    return " + ".join(f"(get_bit(m.y{b}, CAST(e.rowid AS INTEGER)) << {b})" for b in range(_bits(n_classes)))
+
+
 def _from_mined(schema: str) -> str:
-    return f"{table_name(schema, 'entity')} AS e JOIN (SELECT row, y FROM mining_row WHERE mined) AS m ON m.row = e.rowid"
+    return f"{table_name(schema, 'entity')} AS e, mining_bits AS m WHERE get_bit(m.mined, CAST(e.rowid AS INTEGER)) = 1"
 
 
 def _items(store: Store, schema: str, feature: MinedFeature, n_classes: int) -> Counts:
     found = store.arrow(
         f"""WITH counted AS (
-            SELECT item, y, count(*) AS n FROM (SELECT unnest({feature.items}) AS item, m.y FROM {_from_mined(schema)}) WHERE item IS NOT NULL GROUP BY item, y)
+            SELECT item, y, count(*) AS n FROM (SELECT unnest({feature.items}) AS item, {_class(n_classes)} AS y FROM {_from_mined(schema)}) WHERE item IS NOT NULL GROUP BY item, y)
         SELECT item, y, n FROM counted SEMI JOIN (SELECT item FROM counted GROUP BY item HAVING max(n) >= {LEAST_SUPPORT}) USING (item) ORDER BY item"""
     )
     return _pivoted(feature, [(item,) for item in found["item"].to_pylist()], found["y"].to_numpy(), found["n"].to_numpy(), n_classes)
@@ -95,7 +116,7 @@ def _sides(store: Store, schema: str, feature: MinedFeature, n_classes: int) -> 
     cuts = sorted(set(store.value(f"SELECT quantile_disc({column}, {list(QUANTILES)}) FROM {_from_mined(schema)}") or []))
     found = np.zeros((len(cuts) + 1, n_classes), np.int64)
     bucket = " + ".join([f"CAST({column} >= {cut!s} AS INTEGER)" for cut in cuts]) or "0"
-    for b, y, n in store.rows(f"SELECT {bucket}, m.y, count(*) FROM {_from_mined(schema)} WHERE {column} IS NOT NULL GROUP BY ALL"):
+    for b, y, n in store.rows(f"SELECT {bucket}, {_class(n_classes)}, count(*) FROM {_from_mined(schema)} AND {column} IS NOT NULL GROUP BY ALL"):
         found[b, y] = n
     below = found.cumsum(axis=0)[:-1]
     sides = [(f"{side} {cut!s}",) for side in (">=", "<") for cut in cuts]
@@ -114,7 +135,7 @@ def _with_larger(store: Store, schema: str, singles: Counts, order: int, frequen
     store.execute(
         f"""CREATE OR REPLACE TEMP TABLE mining_set AS
         WITH raw AS (
-            SELECT kept, y, count(*) AS n FROM (SELECT list_filter({feature.listed}, lambda item: item IN ({_literals(common)})) AS kept, m.y FROM {_from_mined(schema)})
+            SELECT kept, y, count(*) AS n FROM (SELECT list_filter({feature.listed}, lambda item: item IN ({_literals(common)})) AS kept, {_class(n_classes)} AS y FROM {_from_mined(schema)})
             WHERE len(kept) > 1 GROUP BY kept, y)
         SELECT CAST([] AS VARCHAR[]) AS items, list_sort(list_distinct(kept))[1:{LONGEST_ROW}] AS rest,
             {', '.join(f'coalesce(sum(n) FILTER (y = {y}), 0) AS n{y}' for y in range(n_classes))}
