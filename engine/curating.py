@@ -11,6 +11,7 @@ import numpy as np
 from . import pipeline
 from .errors import Diagnostic, MiningError, PropagationError
 from .evaluation import write_study
+from .fusing import labelled_modalities
 from .labelling import FitInput, fit_input
 from .mining import MiningOptions, wilson_lower
 from .propagating import propagate
@@ -154,7 +155,8 @@ def _judged_rows(store: Store, task: Task) -> tuple[str, np.ndarray, np.ndarray]
     """(which gold, position of each judged entity's pattern int (n,), its class int (n,))."""
     joined = f"{table_name(task.name, 'entity')} AS e JOIN {table_name(task.name, 'gold_label')} AS g USING (entity_id)"
     counts = {(m, s): n for m, s, n in store.rows(f"SELECT e.modality, e.split, count(*) FROM {joined} GROUP BY ALL")}
-    new = [m for m in task.modalities if (m, "test") in counts and (m, "train") not in counts]
+    labelled = labelled_modalities(store, task)
+    new = [m for m in task.modalities if (m, "test") in counts and m not in labelled]
     split = "test" if any(s == "test" for _, s in counts) else "dev"
     chosen = new or [m for m in task.modalities if (m, split) in counts]
     if not chosen:

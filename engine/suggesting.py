@@ -251,7 +251,7 @@ def accept(project: Project, task: Task, ids: Sequence[int] | None) -> list[dict
 
 def _named(store: Store, task: Task, chosen: Sequence[dict]) -> list[dict]:
     """The rows with the name each LF gets: mined_<feature>_<label>, numbered where several would be alike."""
-    features = {(row[0], row[1]): row[2] for row in store.rows(f"SELECT DISTINCT label, feature, feature FROM {table_name(task.name, 'itemset')}")}
+    features = store.rows(f"SELECT DISTINCT label, feature FROM {table_name(task.name, 'itemset')}")
     named, seen = [], {}
     for row in chosen:
         feature = max((f for label, f in features if label == row["label"] and _reads(row["predicate"], f)), key=len)

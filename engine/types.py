@@ -20,6 +20,9 @@ RESOURCES = {"affinity_label": "affinity", "propagation_label": "propagate", "pr
 
 SPLITS = ("train", "dev", "test")
 
+NUMBER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
+"""What DuckDB's types of numbers begin with."""
+
 
 @dataclass(frozen=True)
 class Modality:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ..store import Store
 from ..store.names import quoted, table_name
-from ..types import RESERVED_COLUMNS, EntityLayout, Task
+from ..types import NUMBER_TYPES, RESERVED_COLUMNS, EntityLayout, Task
 
 CATALOGUE_VERSION = "2"
 """Changes when its columns do, so that an older catalogue is written anew."""
@@ -17,7 +17,6 @@ SPACE, VECTOR = "embedding_", re.compile(r"FLOAT\[\d+\]")
 SAMPLE = 100_000
 """Entities judged, those with the smallest hash of the key."""
 
-NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "DECIMAL")
 LEAK = 0.99
 """Average precision of a single feature from which it is likely to hold the label itself."""
 
@@ -143,7 +142,7 @@ def _tokens(name: str, kind: str) -> str | None:
         return None
     if kind.endswith("[]"):
         return f"CASE WHEN {column} IS NULL THEN ['<null>'] WHEN len({column}) = 0 THEN ['<none>'] ELSE {column} END"
-    if kind.startswith(NUMBERS):
+    if kind.startswith(NUMBER_TYPES):
         tenth = f"CAST(floor(10 * percent_rank() OVER (ORDER BY {column})) AS VARCHAR)"
         return f"[CASE WHEN {column} IS NULL THEN '<null>' ELSE {tenth} END]"
     return None if kind.startswith(("STRUCT", "MAP", "UNION", "BLOB")) else f"[coalesce(CAST({column} AS VARCHAR), '<null>')]"

@@ -9,9 +9,8 @@ from typing import Mapping, Sequence
 from sqlglot.dialects.duckdb import DuckDB
 
 from ..store.names import literal, quoted
-from ..types import RESERVED_COLUMNS
+from ..types import NUMBER_TYPES, RESERVED_COLUMNS
 
-NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "DECIMAL")
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LINE = 100
 """Characters of a line of generated SQL."""
@@ -55,7 +54,7 @@ def _kind(type_: str) -> str | None:
         return "list" if type_.count("[") == 1 and not type_.startswith(("FLOAT", "DOUBLE", "STRUCT", "MAP", "BLOB", "UNION")) else None
     if type_.endswith("]"):
         return None
-    if type_.startswith(NUMBERS):
+    if type_.startswith(NUMBER_TYPES):
         return "number"
     return "flag" if type_ == "BOOLEAN" else "category" if type_ == "VARCHAR" or type_.startswith("ENUM") else None
 

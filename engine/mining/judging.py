@@ -27,7 +27,6 @@ class Judged:
 
     n_dev         held-out entities on which it votes
     coverage      share of entities of the labelled modalities; new_coverage: of the others, NaN where there are none
-    rates         int (K, 2): held-out entities of each class on which it is silent, votes
     """
 
     n_dev: int
@@ -37,7 +36,6 @@ class Judged:
     lift: float
     coverage: float
     new_coverage: float
-    rates: np.ndarray
 
 
 def cover(store: Store, schema: str, feature: MinedFeature, itemsets: Sequence[Itemset], y: int) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +101,6 @@ def _judged(lf: MinedLF, of_class: np.ndarray, fired: np.ndarray, old: np.ndarra
         n_dev=n, precision=tp / n if n else float("nan"), wilson_lower=float(wilson_lower(tp, n)), recall=tp / n_class if n_class else float("nan"),
         lift=float("nan") if not n or not n_class else (tp / n_class) / others if others else float("inf"),
         coverage=old[1] / old[0] if old[0] else float("nan"), new_coverage=new[1] / new[0] if new[0] else float("nan"),
-        rates=np.stack([of_class - fired, fired], axis=1),
     )  # fmt: skip
 
 

@@ -12,10 +12,9 @@ import pyarrow.compute as pc
 from ..errors import Diagnostic, PropagationError, did_you_mean
 from ..store import Store
 from ..store.names import quoted, table_name
-from ..types import RESERVED_COLUMNS
+from ..types import NUMBER_TYPES, RESERVED_COLUMNS
 from .features import Column, Numbers, Rows, Sets, Vectors, bandwidth, unit_rows, where_present
 
-NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
 TIMES = ("DATE", "TIMESTAMP")
 CATEGORIES = ("VARCHAR", "BOOLEAN", "ENUM")
 MOST_DISTINCT, FEW = 0.5, 50
@@ -39,7 +38,7 @@ def kind_of(type_name: str) -> str | None:
         if inner.endswith("]") or inner.startswith(("STRUCT", "MAP", "UNION", "BLOB")):
             return None
         return "vector" if inner.startswith(("FLOAT", "DOUBLE", "DECIMAL")) else "set"
-    found = {NUMBERS: "number", TIMES: "time", CATEGORIES: "category"}
+    found = {NUMBER_TYPES: "number", TIMES: "time", CATEGORIES: "category"}
     return next((kind for names, kind in found.items() if type_name.startswith(names)), None)
 
 

@@ -21,7 +21,6 @@ TITLES = {
     "curation": ("What each kind of vote adds to the end model", "The same end model, trained on the labels of each of them."),
 }
 METRICS = {"average_precision": "average precision", "relative_average_precision": "relative", "coverage": "coverage", "precision": "precision", "recall": "recall", "f1": "F1", "accuracy": "accuracy"}  # fmt: skip
-SHARES = ("average_precision", "coverage", "precision", "recall", "f1", "accuracy")
 GROWING = ("factors", "lesion", "crossover")
 """Studies whose arms have an order of their own; the others stand by what they reached."""
 

@@ -13,13 +13,12 @@ from sqlglot import exp
 
 from ..errors import ConfigError, Diagnostic
 from ..store import Store, content_of, is_cached
-from ..types import Event, Listener, Project, silent
+from ..types import NUMBER_TYPES, Event, Listener, Project, silent
 from .answers import AnswerTable, Asking, failure_warning
 from .base import Answering, Preparation, Service
 from .calls import BadCall, Call, UnboundCall, by_key, macro, macro_by_key, service_calls
 from .load import Services
 
-NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
 COSTS = "gs_cache.service.cost"
 
 
@@ -196,4 +195,4 @@ def _fits(kind: str, wanted: str) -> bool:
         return True
     if wanted.endswith("]") and kind.endswith("]"):
         return _fits(kind[: kind.rindex("[")], wanted[: wanted.rindex("[")]) and (wanted.endswith("[]") or kind[kind.rindex("["):] == wanted[wanted.rindex("["):])
-    return (wanted == "VARCHAR" and kind.startswith("ENUM")) or (kind.startswith(NUMBERS) and wanted in ("DOUBLE", "FLOAT") and not kind.endswith("]"))
+    return (wanted == "VARCHAR" and kind.startswith("ENUM")) or (kind.startswith(NUMBER_TYPES) and wanted in ("DOUBLE", "FLOAT") and not kind.endswith("]"))

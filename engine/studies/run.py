@@ -20,6 +20,7 @@ from ..end_models.settings import model_options
 from ..errors import ConfigError, Diagnostic, StudyError, did_you_mean
 from ..evaluation import STUDY_TABLE
 from ..features import entity_layout, gold_query
+from ..fusing import labelled_modalities, modality_views
 from ..pipeline import refresh
 from ..state import digest, fingerprint_of, recorded, remember
 from ..store import Store, publish, writing
@@ -129,7 +130,8 @@ class _Study:
     def _modalities(self) -> tuple[str, str]:
         """(the labelled modality, the one nobody labelled in train). Raises StudyError SY103."""
         counts = dict(self.store.rows(f"SELECT e.modality, count(*) FROM {self._table('entity')} AS e JOIN {self._table('gold_label')} USING (entity_id) WHERE split = 'train' GROUP BY 1"))
-        new = [m for m in self.task.modalities if m not in counts]
+        labelled = labelled_modalities(self.store, self.task)
+        new = [m for m in self.task.modalities if m not in labelled]
         if not counts or not new:
             raise StudyError("SY103", f"studies compare a modality with gold in train and one without; with gold: {', '.join(counts) or 'none'}", hint="a second [modality.NAME] nobody labelled")
         return max(counts, key=counts.get), new[0]
@@ -159,9 +161,7 @@ class _Study:
 
     def _sets(self, spec: FeatureSpec, everything: bool) -> FeatureSets:
         """Features by set and modality."""
-        asked = ", ".join(f"bool_or({quoted(f.name)} IS NOT NULL)" for f in spec.features)
-        rows = self.store.rows(f"SELECT modality, {asked} FROM {self._table('entity')} WHERE modality IN ('{self.old}', '{self.new}') GROUP BY 1")
-        has = {modality: {f.name for f, known in zip(spec.features, filled) if known} for modality, *filled in rows}
+        has = {modality: set(features) for modality, features in modality_views(self.store, self.task, spec.names).items()}
         open_ = {f.name for f in spec.features} - (set() if everything else self._closed())
         named = dict(self.store.rows("SELECT feature, feature_set FROM gs.feature")) if self.store.has_table("gs", "feature") else {}
         shared = [f.name for f in spec.features if f.name in open_ and f.name in has[self.old] & has[self.new]]
