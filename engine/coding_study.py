@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 
 from .affinity import Evidence, infer, inference
-from .affinity.calibration import wilson
 from .affinity.declared import named_function
 from .affinity.encoding import encode
 from .affinity.inference import agree
@@ -16,6 +15,7 @@ from .affinity.votes import affinity_votes, vote_evidence
 from .coding import CodingOptions, build_evidence
 from .evaluation import write_study
 from .features import build_entities, build_gold, entity_layout
+from .intervals import wilson
 from .label_models import VotePatterns, label_model
 from .state import recorded
 from .store import Store, publish, writing
@@ -68,7 +68,7 @@ def judged_arms(arms: dict[str, Arm], gold: np.ndarray, n_classes: int, seeds: I
             listen(Event("study", f"{name}, seed {seed}"))
             labels, named = arm(seed)
             share = float((labels[known] == gold[known]).mean()) if named else agree(labels[known], gold[known], n_classes)
-            low, high = wilson(round(share * known.sum()), int(known.sum()))
+            low, high = map(float, wilson(round(share * known.sum()), int(known.sum())))
             metric = "accuracy" if named else "accuracy under the best mapping"
             rows.append({"arm": name, "seed": seed, "metric": metric, "value": share, "low": low, "high": high, "n_rows": int(known.sum())})
     return rows

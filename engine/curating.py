@@ -13,7 +13,8 @@ from .errors import Diagnostic, MiningError, PropagationError
 from .evaluation import write_study
 from .fusing import labelled_modalities
 from .labelling import FitInput, fit_input
-from .mining import MiningOptions, wilson_lower
+from .intervals import wilson
+from .mining import MiningOptions
 from .propagating import propagate
 from .propagation.options import PropagationOptions
 from .state import recorded
@@ -191,7 +192,7 @@ def _counts(said: np.ndarray, gold: np.ndarray, classes: Sequence[int]) -> tuple
 def _share(name: str, k: int, n: int) -> dict[str, Any]:
     if not n:
         return {"metric": name, "value": None, "low": None, "high": None, "n_rows": 0}
-    return {"metric": name, "value": k / n, "low": float(wilson_lower(k, n)), "high": 1 - float(wilson_lower(n - k, n)), "n_rows": n}
+    return {"metric": name, "value": k / n, "low": float(wilson(k, n)[0]), "high": float(wilson(k, n)[1]), "n_rows": n}
 
 
 def _mean_share(name: str, right: Sequence[int], of: Sequence[int]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ ENGINE, SQL = ROOT / "engine", ROOT / "sql"
 MODULES = sorted(p for p in ENGINE.rglob("*.py"))
 
 FLOORS = [
-    {"codes"},
+    {"codes", "intervals"},
     {"errors"},
     {"types"},
     {"store", "vision"},

@@ -1,11 +1,10 @@
-"""A confidence that means something: one temperature, fitted where gold labels exist; intervals of shares."""
+"""A confidence that means something: one temperature, fitted where gold labels exist."""
 
 from __future__ import annotations
 
 import numpy as np
 
 TEMPERATURES = np.geomspace(0.25, 1e5, 181)
-Z95 = 1.959964
 LEAST_GOLD = 10
 """Fewer gold labels than this say nothing about confidence."""
 
@@ -32,12 +31,3 @@ def _loss(p: np.ndarray, gold: np.ndarray) -> float:
     right = log_p[np.arange(len(gold)), gold]
     wrong = (log_p.sum(axis=1) - right) / (p.shape[1] - 1)
     return float(-right.sum() - wrong.mean())
-
-
-def wilson(right: int, n: int, z: float = Z95) -> tuple[float, float]:
-    """The Wilson interval of a share (Wilson 1927)."""
-    if not n:
-        return 0.0, 1.0
-    share, slack = right / n, z**2 / n
-    centre, half = share + slack / 2, z * np.sqrt(share * (1 - share) / n + slack / (4 * n))
-    return float((centre - half) / (1 + slack)), float((centre + half) / (1 + slack))

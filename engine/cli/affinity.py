@@ -67,7 +67,7 @@ def given_options(given: dict) -> dict:
 
 
 def _summary(ws, coding) -> None:
-    from ..affinity.calibration import wilson
+    from ..intervals import wilson
     from ..coding_map import judged
     from ..store import reading
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Iterator
 
-import numpy as np
-
 from .options import MiningOptions
 
-Z = 1.96
-"""Wilson bounds are two-sided 95 % bounds."""
 MIN_SUPPORT = 30
 LEAST_SUPPORT = 5
 """Entities an itemset needs after bounds were relaxed."""
@@ -67,12 +63,3 @@ def relaxations(options: MiningOptions, prior: float) -> Iterator[Bounds]:
         for share in (2, 4):
             precision = prior + max(bounds.precision - prior, 0.0) / share
             yield replace(bounds, precision=precision, relaxed=", ".join(filter(None, (bounds.relaxed, f"precision {precision:.3g}"))))
-
-
-def wilson_lower(right: np.ndarray, n: np.ndarray, z: float = Z) -> np.ndarray:
-    """Lower bound of the Wilson score interval of right / n, float; 0 where n is 0. Source: Wilson 1927."""
-    right, n = np.asarray(right, float), np.asarray(n, float)
-    safe = np.maximum(n, 1.0)
-    p = right / safe
-    centre, spread = p + z * z / (2 * safe), z * np.sqrt(p * (1 - p) / safe + z * z / (4 * safe * safe))
-    return np.where(n > 0, np.maximum((centre - spread) / (1 + z * z / safe), 0.0), 0.0)

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..intervals import wilson_lower
 from ..store import Store
 from ..store.names import literal, quoted, table_name
-from .bounds import wilson_lower
 from .items import Itemset, MinedFeature
 from .selection import MinedLF
 

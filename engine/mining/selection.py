@@ -9,7 +9,8 @@ from typing import Callable, Iterable, Sequence
 
 import numpy as np
 
-from .bounds import Bounds, relaxations, wilson_lower
+from ..intervals import wilson_lower
+from .bounds import Bounds, relaxations
 from .counting import Counts, Labelled
 from .items import Itemset, MinedFeature, predicate
 from .options import MiningOptions

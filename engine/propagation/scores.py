@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Z95 = 1.959964
+from ..intervals import wilson_lower
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,6 @@ class Threshold:
     lower: float | None
     recall: float | None
     f1: float | None
-
-
-def wilson_lower(right: np.ndarray, n: np.ndarray, z: float = Z95) -> np.ndarray:
-    """float64: lower bound of the Wilson interval of right / n; n >= 1 (Wilson 1927)."""
-    share, slack = right / n, z**2 / n
-    return (share + slack / 2 - z * np.sqrt(share * (1 - share) / n + slack / (4 * n))) / (1 + slack)
 
 
 def threshold(score: np.ndarray, is_class: np.ndarray, target: float) -> Threshold:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from groundswell.affinity import inference
-from groundswell.affinity.calibration import wilson
+from groundswell.intervals import wilson
 from groundswell.affinity.votes import affinity_votes, vote_evidence
 from groundswell.coding import coding_options
 from groundswell.coding_study import affinity_study, judged_arms, label_model_labels, study_arms

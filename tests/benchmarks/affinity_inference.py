@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from groundswell.affinity import Evidence, infer, inference
-from groundswell.affinity.calibration import wilson
+from groundswell.intervals import wilson
 from groundswell.affinity.inference import agree
 from groundswell.coding_study import judged_arms, study_arms
 from tests.benchmarks.affinity_tasks import LAYERS, LabelledImages, drawn_tasks, evidence_of, labelled_images

@@ -9,8 +9,9 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundswell.affinity.calibration import wilson
-from groundswell.propagation import Expander, class_mass_weights, components, expander, harmonic, normalised, threshold, wilson_lower
+from groundswell.intervals import wilson
+from groundswell.intervals import wilson_lower
+from groundswell.propagation import Expander, class_mass_weights, components, expander, harmonic, normalised, threshold
 from groundswell.propagation.spread import _Kept
 from groundswell.store.queries import text
 

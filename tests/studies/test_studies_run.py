@@ -232,3 +232,15 @@ def test_a_feature_is_missing_on_rows_of_a_modality_that_does_not_show_it():
     batch = pa.RecordBatch.from_pydict({"entity_id": [1, 2, 3], "modality": ["text", "image", "text"], "a": [1.0, 2.0, 3.0], "b": [["x"], ["y"], []]})
     columns = shown(batch, Arm("arm", (), {"text": ("a", "b"), "image": ("a",)}))
     assert columns["a"].to_pylist() == [1.0, 2.0, 3.0] and columns["b"].to_pylist() == [["x"], None, []]
+
+
+def test_a_few_reviewed_images_do_not_make_images_a_labelled_modality(tmp_path):
+    made = project(tmp_path, LFS, sql=WORLD, config=CONFIG, files=FEATURES)
+    workspace(made).run()
+    keys = [key for (key,) in published(made, "SELECT entity_id FROM harm.entity WHERE modality = 'image' AND split = 'train' ORDER BY 1 LIMIT 3")]
+    lines = [f"{key},ok,me,2026-01-01T00:00:00+00:00," for key in keys]
+    (made / "gold").mkdir()
+    (made / "gold" / "review.csv").write_text("\n".join(["key,label,annotator,annotated_at,note", *lines]) + "\n")
+    workspace(made).run()
+    found = workspace(made).study("lesion", seeds=(0,), workers=1)
+    assert {"text A", "image A", "both A"} <= {r["arm"] for r in found.rows}
