@@ -42,12 +42,26 @@ class GoldSource:
     key: tuple[str, ...]
     label: str
 
+    @property
+    def sealed(self) -> tuple[str, ...]:
+        """Columns that no LF, feature or model may read."""
+        return (self.label,)
+
 
 @dataclass(frozen=True)
 class StudySource(GoldSource):
-    """Labels that only studies see: to train supervised models on, and to judge by. optimum: a column with the best score there is."""
+    """Labels that only studies see: to train supervised models on, and to judge by.
+
+    optimum      a column with the best score there is, given servable features
+    optimum_all  the same given all features
+    """
 
     optimum: str | None = None
+    optimum_all: str | None = None
+
+    @property
+    def sealed(self) -> tuple[str, ...]:
+        return tuple(c for c in (self.label, self.optimum, self.optimum_all) if c)
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,11 @@ class Task:
     label_model: Mapping[str, Any] = field(default_factory=lambda: {"method": "auto", "seed": 0})
     end_model: Mapping[str, Any] = field(default_factory=lambda: {"method": "logistic", "seed": 0})
     study: StudySource | None = None
+
+    @property
+    def answers(self) -> tuple[GoldSource, ...]:
+        """Where the warehouse says the truth: nothing that makes labels may look there."""
+        return tuple(source for source in (self.gold, self.study) if source)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ..store import Store
 from ..store.names import key_expression, quoted
 from ..types import RESERVED_COLUMNS, SPLITS, EntityLayout, Modality, Project, Resource, SourceLayout, SplitRule, Task
 from .columns import cast, column, composite_key, literal, type_name
+from .spans import spanned
 
 CHANGED_SHARE = 0.3
 """Above this share of new or changed rows all rows are evaluated again: cheaper than picking them out."""
@@ -97,13 +98,12 @@ def _carried_name(name: str) -> str:
 
 
 def _hidden(source: SourceLayout, task: Task) -> set[str]:
-    """Source columns that `entity` does not repeat: a single key, the split, the gold label."""
+    """Source columns that `entity` does not repeat: a single key, the split, gold labels and what only studies are told."""
     hidden = {source.modality.key[0].casefold()} if len(source.modality.key) == 1 else set()
     if task.split.column:
         hidden.add(task.split.column.casefold())
-    if task.gold and task.gold.relation.casefold().split(".")[-1] == source.relation.casefold():
-        hidden.add(task.gold.label.casefold())
-    return hidden
+    here = (a for a in task.answers if a.relation.casefold().split(".")[-1] == source.relation.casefold())
+    return hidden | {column.casefold() for answers in here for column in answers.sealed}
 
 
 def _union_types(sources: list[SourceLayout], task: Task) -> dict[str, str]:
@@ -206,7 +206,9 @@ def build_entities(store: Store, task: Task, layout: EntityLayout) -> int:
     schema = exp.to_identifier(task.name, quoted=True).sql("duckdb")
     with store.transaction():
         store.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        store.create(task.name, "entity_new", layout.query)
+        store.create(task.name, "entity_new", layout.query.copy().limit(0))
+        for part in spanned(store, layout):
+            store.execute(f"INSERT INTO {schema}.entity_new {part.sql('duckdb')}")
         _require_unique_keys(store, task, schema)
         _require_splits(store, task, schema)
         changed = _changed_rows(store, task, f"{schema}.entity_new")

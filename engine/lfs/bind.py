@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from ..errors import Diagnostic, did_you_mean
 from ..store import Store, error_detail
+from ..store.names import quoted
 from ..types import EntityLayout, LabelingFunction
 from .guard import Scope
 from .header import Statement
@@ -29,13 +30,11 @@ def show_entity(store: Store, layout: EntityLayout, schema: str | None) -> None:
 
 
 def hide_gold(store: Store, scope: Scope) -> None:
-    """Shadow a modality's relation that also holds gold labels by a view without them, for every LF on this connection."""
-    gold = scope.gold
-    if gold is None or not gold.with_rows or scope.relations.get(("main", gold.name.casefold())) not in (None, (gold.schema, gold.name)):
-        return
-    name, column = (exp.to_identifier(part, quoted=True).sql("duckdb") for part in (gold.name, gold.column))
-    source = exp.table_(gold.name, db=gold.schema, catalog="warehouse", quoted=True).sql("duckdb")
-    store.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * EXCLUDE ({column}) FROM {source}")
+    """Shadow a modality's relations that also hold gold labels by views without them, for every LF on this connection."""
+    for gold in scope.gold:
+        if gold.with_rows and scope.relations.get(("main", gold.name.casefold())) in (None, (gold.schema, gold.name)):
+            source = exp.table_(gold.name, db=gold.schema, catalog="warehouse", quoted=True).sql("duckdb")
+            store.execute(f"CREATE OR REPLACE TEMP VIEW {quoted(gold.name)} AS SELECT * EXCLUDE ({', '.join(map(quoted, gold.columns))}) FROM {source}")
 
 
 def show_resources(store: Store, scope: Scope, schema: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Mapping, Sequence
+
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -16,16 +18,20 @@ SELECT schema_name, function_name, macro_definition FROM duckdb_functions() WHER
 """
 
 
-def hand_gold_on(store: Store, gold: GoldRelation | None) -> frozenset[tuple[str, str]]:
-    """(schema, name), lower case, of views and macros that read the gold relation, directly or through one another.
+def hand_gold_on(store: Store, gold: Sequence[GoldRelation]) -> frozenset[tuple[str, str]]:
+    """(schema, name), lower case, of views and macros that read a gold relation, directly or through one another.
 
     Where gold is a column of a modality's relation, only those count that mention the column or take all columns. A definition
     that cannot be parsed counts when it contains the relation's name.
     """
-    if gold is None:
+    if not gold:
         return frozenset()
     definitions = {(schema.casefold(), name.casefold()): text or "" for schema, name, text in store.rows(DEFINITIONS)}
     trees = {key: _parsed(text) for key, text in definitions.items()}
+    return frozenset().union(*(_hand_on(trees, definitions, each) for each in gold))
+
+
+def _hand_on(trees: Mapping[tuple[str, str], exp.Expression | None], definitions: Mapping[tuple[str, str], str], gold: GoldRelation) -> frozenset[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     names = {gold.name.casefold()}
     while True:
@@ -52,4 +58,4 @@ def _reads(tree: exp.Expression | None, text: str, names: set[str], gold: GoldRe
         return False
     if gold is None or not gold.with_rows:
         return True
-    return tree.find(exp.Star) is not None or any(c.name.casefold() == gold.column.casefold() for c in tree.find_all(exp.Column))
+    return tree.find(exp.Star) is not None or any(gold.seals(c.name) for c in tree.find_all(exp.Column))

@@ -24,13 +24,17 @@ FILE_SUFFIXES = (".csv", ".parquet", ".json", ".jsonl", ".tsv", ".txt", ".gz", "
 
 @dataclass(frozen=True)
 class GoldRelation:
-    """Where the warehouse keeps gold labels. LFs never see the column; `with_rows`: the relation is also a modality's, so that
-    they may read the rest of it, by its bare name, through the view that hides the column."""
+    """Where the warehouse keeps gold labels, or labels that only studies are told. LFs never see these columns; `with_rows`: the
+    relation is also a modality's, so that they may read the rest of it, by its bare name, through the view that hides them."""
 
     schema: str
     name: str
-    column: str
+    columns: tuple[str, ...]
     with_rows: bool
+
+    def seals(self, column: str) -> bool:
+        """Is this one of the columns nothing may read?"""
+        return column.casefold() in {c.casefold() for c in self.columns}
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,13 @@ class Scope:
 
     relations   warehouse relations: (schema, name) folded to lower case -> (schema, name) as written
     volatile    functions whose value changes from call to call; clock  those fixed within one query
-    gold        the relation that holds gold labels, None without one
+    gold        the relations that hold gold labels
     """
 
     relations: Mapping[tuple[str, str], tuple[str, str]]
     volatile: frozenset[str]
     clock: frozenset[str]
-    gold: GoldRelation | None = None
+    gold: tuple[GoldRelation, ...] = ()
     reads_gold: frozenset[tuple[str, str]] = frozenset()
     """Views and macros of the warehouse that hand gold labels on: (schema, name) in lower case."""
     resources: frozenset[str] = frozenset()
@@ -65,9 +69,14 @@ class Scope:
         found = self.relations.get((schema or "main", name))
         if found is None and not schema and name in self.resources:
             return "", name
-        if found is None and not schema and self.gold and name == self.gold.name.casefold():
-            return self.gold.schema, self.gold.name
+        if found is None and not schema:
+            return next(((g.schema, g.name) for g in self.gold if name == g.name.casefold()), None)
         return found
+
+    def holds_gold(self, table: exp.Table) -> GoldRelation | None:
+        """The relation of gold labels that a table is, None for others."""
+        found = self.resolve(table)
+        return next((g for g in self.gold if found == (g.schema, g.name)), None)
 
 
 def base_tables(tree: exp.Expression) -> Iterator[exp.Table]:
@@ -132,12 +141,11 @@ def _table_refusals(table: exp.Table, scope: Scope, problem) -> Iterator[Diagnos
         yield from _table_function_refusals(table.this, problem)
         return
     name = ".".join(part.name for part in table.parts)
-    gold, found = scope.gold, scope.resolve(table)
-    is_gold = gold is not None and found == (gold.schema, gold.name)
-    if table.name.casefold() == "gold_label" or (is_gold and not gold.with_rows):
+    gold, found = scope.holds_gold(table), scope.resolve(table)
+    if table.name.casefold() == "gold_label" or (gold and not gold.with_rows):
         yield problem("LF107", f"{name} holds the gold labels: an LF must not read them", table.this, "LFs are judged by gold, so they cannot see it")
-    elif is_gold and (table.catalog or table.db.casefold() not in ("", "main")):
-        yield problem("LF107", f"{name} holds the gold labels beside its rows", table.this, f'write "{gold.name}" alone: that is the same relation without column "{gold.column}"')
+    elif gold and (table.catalog or table.db.casefold() not in ("", "main")):
+        yield problem("LF107", f"{name} holds the gold labels beside its rows", table.this, f'write "{gold.name}" alone: that is the same relation without {", ".join(gold.columns)}')
     elif found is not None and (found[0].casefold(), found[1].casefold()) in scope.reads_gold:
         yield problem("LF107", f"{name} is a view over the gold labels: an LF must not read it", table.this, "LFs are judged by gold, so they cannot see it")
     elif scope.resolve(table) is None and (table.name.casefold().endswith(FILE_SUFFIXES) or "/" in table.name):
@@ -169,10 +177,9 @@ def is_forbidden(name: str) -> bool:
 
 
 def _gold_column(tree: exp.Expression, scope: Scope, problem) -> Iterator[Diagnostic]:
-    if scope.gold is None or not any(scope.resolve(t) == (scope.gold.schema, scope.gold.name) for t in base_tables(tree)):
-        return
-    for node in tree.find_all(exp.Column):
-        if node.name.casefold() == scope.gold.column.casefold():
+    read = [gold for gold in map(scope.holds_gold, base_tables(tree)) if gold]
+    for node in tree.find_all(exp.Column) if read else ():
+        if any(gold.seals(node.name) for gold in read):
             yield problem("LF107", f'"{node.name}" is the gold label: an LF must not read it', node.this, "LFs are judged by gold, so they cannot see it")
 
 

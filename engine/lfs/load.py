@@ -56,7 +56,7 @@ def lf_scope(store: Store, task: Task, layout: EntityLayout, relations) -> Scope
         "SELECT stability, list(DISTINCT function_name) FROM duckdb_functions() WHERE stability IS NOT NULL AND internal GROUP BY 1"
     ):
         stability[kind] = frozenset(n.casefold() for n in names)
-    gold = _gold_relation(task, layout, relations)
+    gold = _gold_relations(task, layout, relations)
     sources = {(s.schema, s.relation) for s in layout.sources}
     resources = frozenset(r for r in RESOURCES if store.has_table(task.name, r) and ("main", r) not in relations)
     return Scope(relations, stability["VOLATILE"], stability["CONSISTENT_WITHIN_QUERY"], gold, hand_gold_on(store, gold) - _folded(sources), resources)
@@ -66,12 +66,15 @@ def _folded(names) -> frozenset[tuple[str, str]]:
     return frozenset((schema.casefold(), name.casefold()) for schema, name in names)
 
 
-def _gold_relation(task: Task, layout: EntityLayout, relations) -> GoldRelation | None:
-    if not task.gold:
-        return None
-    schema, _, name = task.gold.relation.rpartition(".")
-    found = relations.get(((schema or "main").casefold(), name.casefold()))
-    return found and GoldRelation(*found, task.gold.label, any((s.schema, s.relation) == found for s in layout.sources))
+def _gold_relations(task: Task, layout: EntityLayout, relations) -> tuple[GoldRelation, ...]:
+    columns: dict[tuple[str, str], tuple[str, ...]] = {}
+    for answers in task.answers:
+        schema, _, name = answers.relation.rpartition(".")
+        found = relations.get(((schema or "main").casefold(), name.casefold()))
+        if found:
+            columns[found] = tuple(dict.fromkeys((*columns.get(found, ()), *answers.sealed)))
+    rows = {(s.schema, s.relation) for s in layout.sources}
+    return tuple(GoldRelation(*found, sealed, found in rows) for found, sealed in columns.items())
 
 
 class Loader:

@@ -28,7 +28,7 @@ KEYS: dict[str, dict[str, type | tuple[type, ...]]] = {
         "end_model": dict,
     },
     "gold": {"from": str, "key": (str, list), "label": str},
-    "study": {"from": str, "key": (str, list), "label": str, "optimum": str},
+    "study": {"from": str, "key": (str, list), "label": str, "optimum": str, "optimum_all": str},
     "split": {"column": str, "hash": list, "before": (str, date)},
 }
 REQUIRED = {"modality": ("from", "key"), "task": ("classes",), "gold": ("from", "key", "label"), "study": ("from", "key", "label"), "warehouse": ("from",)}
@@ -163,7 +163,7 @@ class _Reader:
 
     def _study(self, at: tuple[str, ...]) -> StudySource:
         block = self._section(at, "study", required=True)
-        return StudySource(block["from"], self._columns(at, block["key"]), block["label"], block.get("optimum"))
+        return StudySource(block["from"], self._columns(at, block["key"]), block["label"], block.get("optimum"), block.get("optimum_all"))
 
     def _columns(self, at: tuple[str, ...], key: str | list[Any]) -> tuple[str, ...]:
         columns = (key,) if isinstance(key, str) else tuple(key)

@@ -27,6 +27,7 @@ sql_log = logging.getLogger("groundswell.sql")
 
 Query = str | exp.Expression
 CATALOG = "store"
+BINARY_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 class QueryTimeout(Exception):
@@ -94,6 +95,11 @@ class Store:
                 {"c": CATALOG, "s": schema, "n": name},
             )
         )
+
+    def memory_limit(self) -> int:
+        """Bytes that DuckDB may use."""
+        amount, unit = self.value("SELECT current_setting('memory_limit')").split()
+        return int(float(amount) * 1024 ** BINARY_UNITS.index(unit))
 
     @cached_property
     def ibis(self):

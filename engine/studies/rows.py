@@ -18,21 +18,21 @@ from ..types import SPLITS, Task
 from .arms import Arm, Source
 
 BATCH = 8192
-HIDDEN = ("entity_id", MODALITY, "pattern_id", "gold", "told", "optimum")
-"""Columns of a file of rows beside the features. gold, told: class position, NULL = unknown; optimum: a score to compare with."""
+HIDDEN = ("entity_id", MODALITY, "pattern_id", "gold", "told", "optimum", "optimum_all")
+"""Columns of a file of rows beside the features. gold, told: class position, NULL = unknown; optimum, optimum_all: scores to compare with."""
 
 
 def write_rows(store: Store, task: Task, features: Sequence[str], folder: Path) -> None:
     """train.arrow, dev.arrow and test.arrow: every entity of the split, in the order of a hash of its key.
 
-    Reads the TEMP table `study_told` (entity_id, label, optimum).
+    Reads the TEMP table `study_told` (entity_id, label, optimum, optimum_all).
     """
     folder.mkdir(parents=True, exist_ok=True)
     columns = ", ".join(f"e.{quoted(f)}" for f in features)
     of = lambda name: table_name(task.name, name)  # noqa: E731
     for split in SPLITS:
         reader = as_reader(store.execute(
-            f"""SELECT e.entity_id, e.modality, v.pattern_id, CAST(g.position AS TINYINT) AS gold, CAST(t.position AS TINYINT) AS told, s.optimum, {columns}
+            f"""SELECT e.entity_id, e.modality, v.pattern_id, CAST(g.position AS TINYINT) AS gold, CAST(t.position AS TINYINT) AS told, s.optimum, s.optimum_all, {columns}
             FROM {of('entity')} AS e JOIN {of('entity_vote')} AS v USING (entity_id)
             LEFT JOIN (SELECT entity_id, position FROM {of('gold_label')} JOIN {of('class')} USING (label)) AS g USING (entity_id)
             LEFT JOIN study_told AS s USING (entity_id) LEFT JOIN {of('class')} AS t ON t.label = s.label

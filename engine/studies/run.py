@@ -36,6 +36,7 @@ SETTINGS = ("servable", "all", "both")
 STUDIES = ("end-to-end", "crossover", "factors", "lesion", "fusion", "curation")
 ALL_FEATURES = " (all features)"
 """Behind the name of an arm whose model also reads features that are not servable."""
+OPTIMUM = "optimum"
 REST = "other"
 
 
@@ -138,15 +139,20 @@ class _Study:
 
     def _told(self) -> None:
         """TEMP table study_told: labels that only studies see."""
-        source = self.task.study
+        source, layout = self.task.study, entity_layout(self.store, self.project, self.task)
         if source is None:
-            self.store.execute("CREATE OR REPLACE TEMP TABLE study_told AS SELECT entity_id, CAST(NULL AS VARCHAR) AS label, CAST(NULL AS DOUBLE) AS optimum FROM " + self._table("entity") + " LIMIT 0")
+            self.store.execute(f"CREATE OR REPLACE TEMP TABLE study_told AS SELECT entity_id, NULL::VARCHAR AS label, NULL::DOUBLE AS optimum, NULL::DOUBLE AS optimum_all FROM {self._table('entity')} LIMIT 0")
             self.result.diagnostics.append(Diagnostic("SY201", f"no hand labels of {self.new} to train a supervised model on: nothing is relative to one", hint="study = { from = ..., key = ..., label = ... } in groundswell.toml"))
             return
-        layout = entity_layout(self.store, self.project, self.task)
-        query = gold_query(self.store, replace(self.task, gold=source), layout).sql("duckdb")
-        optimum = gold_query(self.store, replace(self.task, gold=replace(source, label=source.optimum)), layout).sql("duckdb") if source.optimum else "SELECT NULL AS entity_id, NULL AS label LIMIT 0"
-        self.store.execute(f"CREATE OR REPLACE TEMP TABLE study_told AS SELECT t.entity_id, t.label, CAST(o.label AS DOUBLE) AS optimum FROM ({query}) AS t LEFT JOIN ({optimum}) AS o ON o.entity_id = t.entity_id")
+
+        def column(name: str | None) -> str:
+            return gold_query(self.store, replace(self.task, gold=replace(source, label=name)), layout).sql("duckdb") if name else "SELECT NULL AS entity_id, NULL AS label LIMIT 0"
+
+        self.store.execute(
+            f"""CREATE OR REPLACE TEMP TABLE study_told AS
+            SELECT t.entity_id, t.label, CAST(o.label AS DOUBLE) AS optimum, CAST(a.label AS DOUBLE) AS optimum_all
+            FROM ({column(source.label)}) AS t LEFT JOIN ({column(source.optimum)}) AS o ON o.entity_id = t.entity_id LEFT JOIN ({column(source.optimum_all)}) AS a ON a.entity_id = t.entity_id"""
+        )
 
     def _spec(self) -> FeatureSpec:
         """Every feature an end model can read, servable or not."""
@@ -259,9 +265,9 @@ class _Study:
                 self._write(arm, seed, [{"metric": "relative_average_precision", "value": found / base if found is not None else None, "low": None, "high": None, "n_rows": None}])
         if self.name == "crossover":
             self._crossings(value)
-        self._optimum()
+        self._optima()
         rows = self.store.arrow(f"SELECT arm, seed, metric, value, low, high, n_rows FROM {self._table('study')} WHERE study = $n ORDER BY ALL", {"n": self.name}).to_pylist()
-        place = {arm: i for i, arm in enumerate(["optimum", *self.order])}
+        place = {arm: i for i, arm in enumerate([OPTIMUM, OPTIMUM + ALL_FEATURES, *self.order])}
         self.result.rows = sorted(rows, key=lambda row: place[row["arm"]])
 
     def _crossings(self, value: dict[tuple[str, int], float]) -> None:
@@ -273,19 +279,25 @@ class _Study:
                     found = crossing(*zip(*curve), target)
                     self._write(CROSS_MODAL + suffix, seed, [{"metric": "crossover", "value": found.n, "low": None, "high": None, "n_rows": found.most}])
 
-    def _optimum(self) -> None:
-        """Average precision of the score that the study's labels come with, where they do."""
-        if self.task.study is None or not self.task.study.optimum:
-            return
+    def _optima(self) -> None:
+        """Average precision of the scores that the study's labels come with, where they do."""
+        found = {OPTIMUM: "optimum"} if self.options.features != "all" else {}
+        for arm, name in (found | ({OPTIMUM + ALL_FEATURES: "optimum_all"} if self.options.features != "servable" else {})).items():
+            if self.task.study is not None and getattr(self.task.study, name):
+                self._write(arm, self.options.seeds[0], self._judged(name))
+
+    def _judged(self, name: str) -> list[dict[str, Any]]:
+        """Average precision of a column of scores on the test rows whose class is known."""
         from ..end_models.metrics import judged
 
         batches = list(test_rows(self.files, self.new))
-        score = np.concatenate([b.column("optimum").to_numpy(zero_copy_only=False) for b in batches]).astype(float)
+        score = np.concatenate([b.column(name).to_numpy(zero_copy_only=False) for b in batches]).astype(float)
         gold = np.concatenate([b.column("told").fill_null(-1).to_numpy().astype(int) for b in batches])
         known = ~np.isnan(score) & (gold >= 0)
-        if known.any() and len(self.task.classes) == 2:
-            found = [m for m in judged(gold[known], np.stack([1 - score[known], score[known]], axis=1)) if m.name == "average_precision"]
-            self._write("optimum", self.options.seeds[0], [{"metric": m.name, "value": m.value, "low": m.low, "high": m.high, "n_rows": m.n} for m in found])
+        if not known.any() or len(self.task.classes) != 2:
+            return []
+        found = judged(gold[known], np.stack([1 - score[known], score[known]], axis=1))
+        return [{"metric": m.name, "value": m.value, "low": m.low, "high": m.high, "n_rows": m.n} for m in found if m.name == "average_precision"]
 
     def _table(self, name: str) -> str:
         return table_name(self.task.name, name)

@@ -90,3 +90,31 @@ def test_a_view_over_the_rows_without_the_gold_column_is_readable(tmp_path):
     text = "-- lf: a -> refund\nFROM plain WHERE body ILIKE '%refund%';\n-- lf: b -> refund\nSELECT ticket_id FROM leaky WHERE body ILIKE '%refund%'"
     code, found = checked(project(tmp_path / "shop", text, sql=sql, task=TASK))
     assert code == 1 and [(d["code"], d["lf"]) for d in found] == [("LF107", "b")]
+
+
+TOLD = TICKETS + """
+CREATE TABLE told AS SELECT ticket_id, 'refund' AS truth, 0.9 AS best FROM ticket;
+CREATE VIEW retold AS SELECT ticket_id, best FROM told;
+ALTER TABLE ticket ADD COLUMN verdict VARCHAR;
+ALTER TABLE ticket ADD COLUMN ceiling DOUBLE;
+"""
+GIVEN = 'gold = { from = "ticket_gold", key = "ticket_id", label = "label" }\nstudy = '
+
+
+@pytest.mark.parametrize("study, text", [
+    ('{ from = "told", key = "ticket_id", label = "truth" }', "-- lf: a\nSELECT ticket_id, truth AS label FROM told"),
+    ('{ from = "told", key = "ticket_id", label = "truth", optimum = "best" }', "-- lf: a -> refund\nSELECT ticket_id FROM retold WHERE best > 0.5"),
+    ('{ from = "ticket", key = "ticket_id", label = "verdict", optimum = "ceiling" }', "-- lf: a -> refund\nFROM ticket WHERE verdict = 'refund'"),
+    ('{ from = "ticket", key = "ticket_id", label = "verdict", optimum = "ceiling" }', "-- lf: a -> refund\nFROM ticket WHERE ceiling > 0.5"),
+    ('{ from = "ticket", key = "ticket_id", label = "verdict", optimum_all = "ceiling" }', "-- lf: a -> refund\nFROM entity WHERE ceiling > 0.5"),
+    ('{ from = "told", key = "ticket_id", label = "truth" }', "-- lf: a\nSELECT ticket_id, label FROM ticket_gold"),
+])  # fmt: skip
+def test_what_only_studies_are_told_is_as_closed_as_gold(tmp_path, study, text):
+    code, found = checked(project(tmp_path / "shop", text, sql=TOLD, task=GIVEN + study))
+    assert code == 1 and found[0]["code"] in {"LF107", "LF102"}
+
+
+def test_entity_lacks_what_only_studies_are_told(tmp_path):
+    ws = workspace(project(tmp_path / "shop", sql=TOLD, task=GIVEN + '{ from = "ticket", key = "ticket_id", label = "verdict", optimum = "ceiling" }'))
+    ws.run()
+    assert not {"verdict", "ceiling"} & set(ws.table("entity").columns) and "body" in ws.table("entity").columns

@@ -21,7 +21,7 @@ CREATE TABLE described AS SELECT i, bad, part, CASE WHEN a < (CASE WHEN bad THEN
 CREATE TABLE post AS SELECT 't' || i AS post_id, topic, links, tone, CASE WHEN part = 0 THEN 'dev' ELSE 'train' END AS split FROM described WHERE i < 1500;
 CREATE TABLE picture AS SELECT 'i' || i AS post_id, topic, links, tone, pixels, CASE WHEN part < 3 THEN 'test' WHEN part = 3 THEN 'dev' ELSE 'train' END AS split FROM described WHERE i >= 1500;
 CREATE TABLE human AS SELECT 't' || i AS post_id, CASE WHEN bad THEN 'bad' ELSE 'ok' END AS label FROM described WHERE i < 1500;
-CREATE TABLE truth AS SELECT 'i' || i AS post_id, CASE WHEN bad THEN 'bad' ELSE 'ok' END AS label, CASE WHEN bad THEN 0.9 ELSE 0.1 END AS best FROM described WHERE i >= 1500;
+CREATE TABLE truth AS SELECT 'i' || i AS post_id, CASE WHEN bad THEN 'bad' ELSE 'ok' END AS label, CASE WHEN bad THEN 0.9 ELSE 0.1 END AS best, CASE WHEN bad THEN 0.2 ELSE 0.7 END AS worst FROM described WHERE i >= 1500;
 """
 CONFIG = """
 [warehouse]
@@ -35,7 +35,7 @@ key = "post_id"
 [task.harm]
 classes = ["ok", "bad"]
 gold = { from = "human", key = "post_id", label = "label" }
-study = { from = "truth", key = "post_id", label = "label", optimum = "best" }
+study = { from = "truth", key = "post_id", label = "label", optimum = "best", optimum_all = "worst" }
 split = { column = "split" }
 end_model = { method = "logistic", seed = 0, max_epochs = 15 }
 """
@@ -134,6 +134,8 @@ def test_features_that_are_not_servable_reach_no_model_unless_asked(folder, monk
     found = workspace(folder).study("factors", seeds=(8,), features="both", workers=1)
     assert any("mood" in features for arm in seen for features in arm.features.values())
     assert {r["arm"].endswith("(all features)") for r in found.rows} == {True, False}
+    optima = {r["arm"]: r["value"] for r in found.rows if r["arm"].startswith("optimum")}
+    assert optima["optimum"] == 1.0 and optima["optimum (all features)"] < 0.5  # the score of the world for all features is the worst there is
 
 
 def test_crossover_is_reported_per_seed_with_the_most_labels_tried(folder):
@@ -157,7 +159,7 @@ def test_labels_of_studies_change_no_label_of_the_pipeline(folder, tmp_path):
 
 
 def test_without_labels_of_their_own_studies_have_no_baseline(tmp_path):
-    config = CONFIG.replace('study = { from = "truth", key = "post_id", label = "label", optimum = "best" }\n', "")
+    config = CONFIG.replace('study = { from = "truth", key = "post_id", label = "label", optimum = "best", optimum_all = "worst" }\n', "")
     made = project(tmp_path, LFS, sql=WORLD + "INSERT INTO human SELECT post_id, label FROM truth JOIN picture USING (post_id) WHERE split = 'test';", config=config, files=FEATURES)
     workspace(made).run()
     found = workspace(made).study("end-to-end", seeds=(0,), workers=1)
