@@ -74,11 +74,13 @@ def _copy_world(home: Path) -> None:
 
 def _build_warehouse(home: Path, seed: int) -> Sizes:
     from groundswell.examples.moderation.build import Sizes, as_duckdb, build
+    from groundswell.examples.moderation.told import tell
 
     sizes = Sizes.of_rows(ROWS)
     with TemporaryDirectory(prefix="groundswell-") as folder:
         build(Path(folder), sizes, seed, n_pictures=PICTURES)
         as_duckdb(Path(folder), home / "warehouse.duckdb")
+        tell(Path(folder) / "truth", home / "warehouse.duckdb")
     return sizes
 
 
