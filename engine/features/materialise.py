@@ -158,14 +158,15 @@ class FeatureTables:
             found.append(Diagnostic("FT202", f"feature {resource.name}: {lost:,} rows have no key (NULL) and are left out", at, "look at its joins"))
         if not_finite:
             found.append(Diagnostic("FT205", f"feature {resource.name}: {not_finite:,} vectors hold NaN or infinity and are NULL", at))
-        entities = f"(SELECT entity_id, modality FROM ({self.layout.query.sql('duckdb')}))"
-        strangers = self.store.value(f"SELECT count(*) FROM {table} ANTI JOIN {entities} USING (entity_id)")
+        of_entities = f"SELECT entity_id, modality FROM ({self.layout.query.sql('duckdb')})"
+        rows = self.store.rows(f"SELECT modality, count(*), count({quoted(resource.name)}) FROM {table} LEFT JOIN ({of_entities}) USING (entity_id) GROUP BY 1")
+        strangers = sum(n for m, n, _ in rows if m is None)
         if strangers and set(self.task.modalities) == set(self.project.modalities):
             found.append(Diagnostic("FT203", f"feature {resource.name}: {strangers:,} rows are for keys that are no entity", at, "is it the key of another relation?"))
-        rows = self.store.rows(f"SELECT modality, count({quoted(resource.name)}) FROM {entities} LEFT JOIN {table} USING (entity_id) GROUP BY 1 ORDER BY 1")
-        bare = [m for m, n in rows if not n and (resource.modalities is None or m in resource.modalities)]
+        filled = [m for m, _, n in rows if n and m is not None]
+        bare = sorted(m for m in set(self.task.modalities) - set(filled) if resource.modalities is None or m in resource.modalities)
         if bare:
-            hint = "if that is meant, say so in its header: modalities: " + (", ".join(m for m, n in rows if n) or "...")
+            hint = "if that is meant, say so in its header: modalities: " + (", ".join(sorted(filled)) or "...")
             found.append(Diagnostic("FT204", f"feature {resource.name} has no value in {' and '.join(bare)}", at, hint))
         return found
 
