@@ -20,7 +20,7 @@ from .options import format_option, log_option, project_options, workspace
 @click.option("-k", "k", type=int, default=20, show_default=True, help="Neighbours of a row.")
 @click.option("--cross", type=int, help="Neighbours of another modality that a row has at least (default: half of k).")
 @click.option("--candidates", type=int, default=500, show_default=True, help="Rows that blocks let a row be compared with.")
-@click.option("--refine", type=int, default=8, show_default=True, help="Rounds of neighbours of neighbours while recall is below .95.")
+@click.option("--refine", type=int, default=16, show_default=True, help="Rounds of neighbours of neighbours while recall is below .95.")
 @click.option("--least-weight", type=float, default=0.1, show_default=True, help="Edges below this similarity are left out.")
 @click.option("--rounds", type=int, help="Rounds of propagation (default: 50; expander 10).")
 @click.option("--top-labels", type=int, help="Labels a row keeps (expander; default: all).")

@@ -41,7 +41,7 @@ class PropagationOptions:
     hub: float = 0.05
     least_weight: float = 0.1
     aim: float = 0.95
-    refine: int = 8
+    refine: int = 16
     rounds: int | None = None
     tolerance: float = 1e-4
     mu1: float = 1.0

@@ -43,7 +43,7 @@ class Search:
     hub: float = 0.05
     least: float = 0.1
     aim: float = 0.95
-    rounds: int = 8
+    rounds: int = 16
     seed: int = 0
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from .. import __version__
 from ..curating import part_labels
@@ -26,17 +25,14 @@ from ..state import digest, fingerprint_of, recorded, remember
 from ..store import Store, publish, writing
 from ..store.names import quoted, table_name
 from ..types import RESERVED_COLUMNS, Event, Listener, Project, Task, silent
-from .arms import BASELINE, CROSS_MODAL, Arm, FeatureSets, crossover_arms, curation_arms, end_to_end_arms, factor_arms, fusion_arms, lesion_arms
-from .crossing import crossing
+from .arms import BASELINE, Arm, FeatureSets, crossover_arms, curation_arms, end_to_end_arms, factor_arms, fusion_arms, lesion_arms
+from .results import ALL_FEATURES, OPTIMUM, StudyResult, StudyRows
 from .rows import RowFiles, pattern_labels, write_labels, write_rows
 from .work import Work, done, done_alone, test_rows
 
 SAMPLE_ROWS = 20_000
 SETTINGS = ("servable", "all", "both")
 STUDIES = ("end-to-end", "crossover", "factors", "lesion", "fusion", "curation")
-ALL_FEATURES = " (all features)"
-"""Behind the name of an arm whose model also reads features that are not servable."""
-OPTIMUM = "optimum"
 REST = "other"
 
 
@@ -64,21 +60,6 @@ class StudyOptions:
             raise ConfigError("CFG106", "a study needs a seed, two points and a worker", hint="seeds = (0, 1, 2), points = 8, workers = 2")
 
 
-@dataclass
-class StudyResult:
-    """Rows of `study` (arm, seed, metric, value, low, high, n_rows), how many arms were kept from before, what a person should know."""
-
-    name: str
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    kept: int = 0
-    diagnostics: list[Diagnostic] = field(default_factory=list)
-
-    def summary(self) -> list[dict[str, Any]]:
-        """One dict per arm: mean over seeds of each metric, with its 95 % t-interval for average precision."""
-        arms = dict.fromkeys(row["arm"] for row in self.rows)
-        return [_summarised(arm, [row for row in self.rows if row["arm"] == arm]) for arm in arms]
-
-
 def study(project: Project, task: Task, name: str, options: StudyOptions = StudyOptions(), listen: Listener = silent) -> StudyResult:
     """Run a study and publish it in `study`. Arms finished by an earlier run on the same data are kept.
 
@@ -101,7 +82,7 @@ class _Study:
 
     def __init__(self, store: Store, project: Project, task: Task, name: str, options: StudyOptions, listen: Listener):
         self.store, self.project, self.task, self.name, self.options, self.listen = store, project, task, name, options, listen
-        self.result = StudyResult(name)
+        self.result, self.rows = StudyResult(name), StudyRows(store, task.name, name)
         self.folder = project.state_dir / "study" / task.name
         self.settings = dict(task.end_model) | ({"method": options.method} if options.method else {})
 
@@ -120,7 +101,7 @@ class _Study:
         fingerprint = self._fingerprint()
         work = [(each, digest(fingerprint, repr(each.arm), str(each.seed))) for each in self._work(spec)]
         self.order = list(dict.fromkeys(each.arm.name for each, _ in work))
-        self._forget_others(set(self.order))
+        self.rows.forget_others(self.order, self.options.seeds)
         self._run([(each, mark) for each, mark in work if not self._known(each, mark)])
         self._conclude()
         rmtree(self.folder, ignore_errors=True)
@@ -220,11 +201,6 @@ class _Study:
     def _output(self, work: Work) -> str:
         return f"study {self.name} / {work.arm.name} / {work.seed}"
 
-    def _forget_others(self, names: set[str]) -> None:
-        """Rows of arms or seeds that this study no longer has."""
-        seeds = ", ".join(map(str, self.options.seeds))
-        self.store.execute(f"DELETE FROM {self._table('study')} WHERE study = $s AND (NOT list_contains($names, arm) OR seed NOT IN ({seeds}))", {"s": self.name, "names": sorted(names)})
-
     def _run(self, work: list[tuple[Work, str]]) -> None:
         finished = 0
         for each, mark, rows in _results(work, self._workers(len(work))):
@@ -234,7 +210,7 @@ class _Study:
                 self.result.diagnostics.append(Diagnostic("SY202", f"{each.arm.name}, seed {each.seed}, was left out: {rows.message}", hint=rows.hint))
                 continue
             with self.store.transaction():
-                self._write(each.arm.name, each.seed, rows)
+                self.rows.write(each.arm.name, each.seed, rows)
                 remember(self.store, self.task.name, self._output(each), mark)
 
     def _workers(self, n: int) -> int:
@@ -244,47 +220,20 @@ class _Study:
 
         return 1 if torch.cuda.is_available() else max(1, min(os.cpu_count() or 1, 4, n))
 
-    def _write(self, arm: str, seed: int, rows: Sequence[dict[str, Any]]) -> None:
-        """Replace the metrics of one arm and seed."""
-        metrics = [row["metric"] for row in rows]
-        self.store.execute(
-            f"DELETE FROM {self._table('study')} WHERE study = $s AND arm = $a AND seed = $d AND list_contains($m, metric)", {"s": self.name, "a": arm, "d": seed, "m": metrics}
-        )
-        kinds = {"metric": pa.string(), "value": pa.float64(), "low": pa.float64(), "high": pa.float64(), "n_rows": pa.int64()}
-        table = pa.table({"study": [self.name] * len(rows), "arm": [arm] * len(rows), "seed": pa.array([seed] * len(rows), pa.int64())} | {k: pa.array([r[k] for r in rows], t) for k, t in kinds.items()})
-        self.store.append_arrow(self.task.name, "study", table)
-
-    # -- concluding -----------------------------------------------------------------------------------------------------
-
     def _conclude(self) -> None:
         """Figures relative to the baseline, the crossing, the optimum; then all rows of the study."""
-        value = {(a, s): v for a, s, v in self.store.rows(f"SELECT arm, seed, value FROM {self._table('study')} WHERE study = $n AND metric = 'average_precision'", {"n": self.name})}
-        for (arm, seed), found in value.items():
-            base = value.get((BASELINE, seed))
-            if base:
-                self._write(arm, seed, [{"metric": "relative_average_precision", "value": found / base if found is not None else None, "low": None, "high": None, "n_rows": None}])
+        self.rows.write_relative()
         if self.name == "crossover":
-            self._crossings(value)
+            self.rows.write_crossings()
         self._optima()
-        rows = self.store.arrow(f"SELECT arm, seed, metric, value, low, high, n_rows FROM {self._table('study')} WHERE study = $n ORDER BY ALL", {"n": self.name}).to_pylist()
-        place = {arm: i for i, arm in enumerate([OPTIMUM, OPTIMUM + ALL_FEATURES, *self.order])}
-        self.result.rows = sorted(rows, key=lambda row: place[row["arm"]])
-
-    def _crossings(self, value: dict[tuple[str, int], float]) -> None:
-        for suffix in ("", ALL_FEATURES):
-            for seed in self.options.seeds:
-                curve = sorted((int(arm.removesuffix(suffix).split()[1]), v) for (arm, s), v in value.items() if s == seed and arm.startswith("supervised ") and arm.endswith(suffix) and (suffix or "(" not in arm))
-                target = value.get((CROSS_MODAL + suffix, seed))
-                if len(curve) > 1 and target is not None:
-                    found = crossing(*zip(*curve), target)
-                    self._write(CROSS_MODAL + suffix, seed, [{"metric": "crossover", "value": found.n, "low": None, "high": None, "n_rows": found.most}])
+        self.result.rows = self.rows.all(self.order)
 
     def _optima(self) -> None:
         """Average precision of the scores that the study's labels come with, where they do."""
         found = {OPTIMUM: "optimum"} if self.options.features != "all" else {}
         for arm, name in (found | ({OPTIMUM + ALL_FEATURES: "optimum_all"} if self.options.features != "servable" else {})).items():
             if self.task.study is not None and getattr(self.task.study, name):
-                self._write(arm, self.options.seeds[0], self._judged(name))
+                self.rows.write(arm, self.options.seeds[0], self._judged(name))
 
     def _judged(self, name: str) -> list[dict[str, Any]]:
         """Average precision of a column of scores on the test rows whose class is known."""
@@ -315,24 +264,3 @@ def _results(work: list[tuple[Work, str]], workers: int) -> Iterator[tuple[Work,
                 yield (*pending[future], future.result())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _summarised(arm: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    values = {m: [r["value"] for r in rows if r["metric"] == m and r["value"] is not None] for m in dict.fromkeys(r["metric"] for r in rows)}
-    found: dict[str, Any] = {"arm": arm, "seeds": len({r["seed"] for r in rows})}
-    low, high = t_interval(values.get("average_precision", []))
-    for metric, each in values.items():
-        found[metric] = float(np.mean(each)) if each else None
-        if metric == "average_precision":
-            found |= {"low": low, "high": high}
-    return found
-
-
-def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float | None, float | None]:
-    """The interval of a mean over seeds, by Student's t; None for fewer than two."""
-    from scipy.stats import t
-
-    if len(values) < 2:
-        return None, None
-    half = t.ppf((1 + level) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return float(np.mean(values) - half), float(np.mean(values) + half)

@@ -7,7 +7,7 @@ import pytest
 
 from groundswell.studies import FeatureSets, crossing, curation_arms, end_to_end_arms, factor_arms, fusion_arms, lesion_arms, supervised_arms
 from groundswell.studies.arms import BASELINE, curve_sizes
-from groundswell.studies.run import t_interval
+from groundswell.studies.results import t_interval
 
 SETS = FeatureSets("text", "image", {"A": ("a1", "a2"), "B": ("b",), "C": ("c",)}, own=("pixels", "vector"), embeddings=("vector",), old_own=("body",))
 
