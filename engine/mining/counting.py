@@ -11,12 +11,18 @@ from ..store import Store
 from ..store.held_out import held_out
 from ..store.names import literal, quoted, table_name
 from .bounds import LEAST_SUPPORT
-from .items import Itemset, MinedFeature
+from .items import Itemset, MinedFeature, distinct_items
 
-LONGEST_ROW = 50
-"""Items of one row that take part in itemsets of several."""
+WORD = 62
+"""Items whose presence one integer says."""
+CHUNK = 1 << 16
+"""Sets of items that are looked at together."""
 QUANTILES = (0.01, 0.02, 0.05, *(q / 10 for q in range(1, 10)), 0.95, 0.98, 0.99)
 """Where numbers are cut: deciles, and the tails in which rare classes hide."""
+
+
+Held = tuple[np.ndarray, np.ndarray]
+"""Distinct sets of items: int64 (G, W), item i is bit i % WORD of word i // WORD; int (G,) entities that hold exactly these."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ def count_features(store: Store, schema: str, features: Sequence[MinedFeature], 
     order     itemsets of up to so many items are counted in list features
     frequent  int (K,)   entities of a class in which an itemset must occur to become part of a larger one (Apriori, Agrawal & Srikant 1994)
     """
-    _write_bits(store, schema, n_classes)
+    _set_bits(store, schema, n_classes)
     for feature in features:
         counted = _sides(store, schema, feature, n_classes) if feature.kind == "number" else _items(store, schema, feature, n_classes)
         if order > 1 and feature.kind == "list":
@@ -68,46 +74,48 @@ def count_features(store: Store, schema: str, features: Sequence[MinedFeature], 
         yield counted
 
 
-def _write_bits(store: Store, schema: str, n_classes: int) -> None:
-    """TEMP table `mining_bits`, one row: a bit per row of `entity`, is it mined?, and the bits of its class.
+def _set_bits(store: Store, schema: str, n_classes: int) -> None:
+    """Variables of the session: `mining_mined`, a bit per row of `entity`, is it mined?, and `mining_y<b>`, bit b of its class.
 
     Every feature asks them of every row; a join with `mining_row` would be built anew for each.
     """
     last = store.value(f"SELECT max(rowid) FROM {table_name(schema, 'entity')}") or 0
-    agg = f"bitstring_agg(row, CAST(0 AS BIGINT), CAST({last} AS BIGINT)) FILTER"
-    bits = [f"coalesce({agg} (mined AND (y >> {b}) & 1 = 1), bitstring('0', {last + 1})) AS y{b}" for b in range(_bits(n_classes))]
-    store.execute(f"CREATE OR REPLACE TEMP TABLE mining_bits AS SELECT coalesce({agg} (mined), bitstring('0', {last + 1})) AS mined, {', '.join(bits)} FROM mining_row")
+    chosen = {"mined": "mined"} | {f"y{b}": f"mined AND (y >> {b}) & 1 = 1" for b in range(_bits(n_classes))}
+    for name, condition in chosen.items():
+        bits = f"bitstring_agg(row, CAST(0 AS BIGINT), CAST({last} AS BIGINT)) FILTER ({condition})"
+        store.execute(f"SET VARIABLE mining_{name} = (SELECT coalesce({bits}, bitstring('0', {last + 1})) FROM mining_row)")
 
 
 def _bits(n_classes: int) -> int:
     return max(1, (n_classes - 1).bit_length())
 
 
-def _class(n_classes: int) -> str:
+def _bit(name: str, row: str = "e.rowid") -> str:
+    return f"get_bit(getvariable('mining_{name}'), CAST({row} AS INTEGER))"
+
+
+def _class(n_classes: int, row: str = "e.rowid") -> str:
     """The class of a mined row, as SQL."""
-    return " + ".join(f"(get_bit(m.y{b}, CAST(e.rowid AS INTEGER)) << {b})" for b in range(_bits(n_classes)))
+    return " + ".join(f"({_bit(f'y{b}', row)} << {b})" for b in range(_bits(n_classes)))
 
 
 def _from_mined(schema: str) -> str:
-    return f"{table_name(schema, 'entity')} AS e, mining_bits AS m WHERE get_bit(m.mined, CAST(e.rowid AS INTEGER)) = 1"
+    return f"{table_name(schema, 'entity')} AS e WHERE {_bit('mined')} = 1"
 
 
 def _items(store: Store, schema: str, feature: MinedFeature, n_classes: int) -> Counts:
+    item = f"unnest({distinct_items('texts')})" if feature.kind == "list" else "texts"
     found = store.arrow(
-        f"""WITH counted AS (
-            SELECT item, y, count(*) AS n FROM (SELECT unnest({feature.items}) AS item, {_class(n_classes)} AS y FROM {_from_mined(schema)}) WHERE item IS NOT NULL GROUP BY item, y)
-        SELECT item, y, n FROM counted SEMI JOIN (SELECT item FROM counted GROUP BY item HAVING max(n) >= {LEAST_SUPPORT}) USING (item) ORDER BY item"""
-    )
-    return _pivoted(feature, [(item,) for item in found["item"].to_pylist()], found["y"].to_numpy(), found["n"].to_numpy(), n_classes)
-
-
-def _pivoted(feature: MinedFeature, itemsets: list[Itemset], y: np.ndarray, n: np.ndarray, n_classes: int) -> Counts:
-    """Counts from long rows (itemset, class, n) in which equal itemsets stand together."""
-    distinct = [each for i, each in enumerate(itemsets) if not i or each != itemsets[i - 1]]
-    position = np.cumsum([bool(i and each != itemsets[i - 1]) for i, each in enumerate(itemsets)], dtype=np.int64)
-    table = np.zeros((len(distinct), n_classes), np.int64)
-    table[position, y] = n
-    return Counts(feature, distinct, table)
+        f"""SELECT item, list(y) AS y, list(n) AS n
+        FROM (
+            SELECT item, y, count(*) AS n FROM (SELECT {item} AS item, y FROM (SELECT {feature.texts} AS texts, {_class(n_classes)} AS y FROM {_from_mined(schema)}))
+            WHERE item IS NOT NULL GROUP BY item, y)
+        GROUP BY item HAVING max(n) >= {LEAST_SUPPORT} ORDER BY item"""
+    ).combine_chunks()
+    y, counted = (found[name].combine_chunks() for name in ("y", "n"))
+    n = np.zeros((len(found), n_classes), np.int64)
+    n[np.repeat(np.arange(len(found)), np.diff(y.offsets.to_numpy())), y.flatten().to_numpy()] = counted.flatten().to_numpy()
+    return Counts(feature, [(item,) for item in found["item"].to_pylist()], n)
 
 
 def _sides(store: Store, schema: str, feature: MinedFeature, n_classes: int) -> Counts:
@@ -126,43 +134,62 @@ def _sides(store: Store, schema: str, feature: MinedFeature, n_classes: int) -> 
 
 
 def _with_larger(store: Store, schema: str, singles: Counts, order: int, frequent: np.ndarray) -> Counts:
-    """Itemsets of 2..order items whose parts all occur often enough with one class, counted on distinct lists of frequent items."""
-    n_classes, feature = singles.n.shape[1], singles.feature
+    """Itemsets of 2..order items that occur often enough with one class, counted on the distinct sets of frequent items that rows hold."""
     common = [items[0] for items, n in zip(singles.itemsets, singles.n) if (n >= frequent).any()]
     if len(common) < 2:
         return singles
-    ns, found = [f"n{y}" for y in range(n_classes)], singles
-    store.execute(
-        f"""CREATE OR REPLACE TEMP TABLE mining_set AS
-        WITH raw AS (
-            SELECT kept, y, count(*) AS n FROM (SELECT list_filter({feature.listed}, lambda item: item IN ({_literals(common)})) AS kept, {_class(n_classes)} AS y FROM {_from_mined(schema)})
-            WHERE len(kept) > 1 GROUP BY kept, y)
-        SELECT CAST([] AS VARCHAR[]) AS items, list_sort(list_distinct(kept))[1:{LONGEST_ROW}] AS rest,
-            {', '.join(f'coalesce(sum(n) FILTER (y = {y}), 0) AS n{y}' for y in range(n_classes))}
-        FROM raw GROUP BY rest HAVING len(rest) > 1"""
-    )
-    for size in range(1, order + 1):
-        itemsets, n = _one_more(store, ns, frequent)
-        if size > 1:
-            found = Counts(feature, found.itemsets + itemsets, np.concatenate([found.n, n]))
-    store.execute("DROP TABLE mining_set")
-    return found
+    held = _held(store, schema, singles.feature, common, singles.n.shape[1])
+    larger = sorted(_larger(held, len(common), (), order, frequent), key=lambda each: (len(each[0]), each[0]))
+    if not larger:
+        return singles
+    itemsets = [tuple(common[i] for i in each) for each, _ in larger]
+    return Counts(singles.feature, singles.itemsets + itemsets, np.concatenate([singles.n, [n for _, n in larger]]))
 
 
-def _one_more(store: Store, ns: Sequence[str], frequent: np.ndarray) -> tuple[list[Itemset], np.ndarray]:
-    """Move the next item of each row of `mining_set` from its rest to its itemset; the frequent itemsets, and int (I, K)."""
-    sums, enough = ", ".join(f"sum({n}) AS {n}" for n in ns), " OR ".join(f"sum({n}) >= {least}" for n, least in zip(ns, frequent))
-    store.execute(
-        f"""CREATE OR REPLACE TEMP TABLE mining_larger AS
-        SELECT list_append(items, rest[i]) AS items, rest[i + 1:] AS rest, {', '.join(ns)}
-        FROM (SELECT *, unnest(range(1, len(rest) + 1)) AS i FROM mining_set)"""
+def _held(store: Store, schema: str, feature: MinedFeature, items: Sequence[str], n_classes: int) -> list[Held]:
+    """For each class the distinct sets of these items that its mined entities hold, of lists of at least two."""
+    words = [f"w{i}" for i in range(-(-len(items) // WORD))]
+    bits = ", ".join(f"({literal(item)}, {', '.join(str(1 << i % WORD if i // WORD == word else 0) for word in range(len(words)))})" for i, item in enumerate(items))
+    found = store.arrow(
+        f"""SELECT {_class(n_classes, 'row')} AS y, count(*) AS n, {', '.join(words)}
+        FROM (
+            SELECT row, {', '.join(f'bit_or(CAST({word} AS BIGINT)) AS {word}' for word in words)}
+            FROM (SELECT unnest(texts) AS item, row FROM (SELECT {feature.texts} AS texts, e.rowid AS row FROM {_from_mined(schema)}) WHERE len(texts) > 1)
+            JOIN (VALUES {bits}) AS bits (item, {', '.join(words)}) USING (item) GROUP BY row)
+        GROUP BY ALL"""
     )
-    found = store.arrow(f"SELECT items, {sums} FROM mining_larger GROUP BY items HAVING {enough} ORDER BY items")
-    store.connection.register("__frequent", found.select(["items"]))
-    store.execute("CREATE OR REPLACE TEMP TABLE mining_set AS SELECT * FROM mining_larger SEMI JOIN __frequent USING (items) WHERE len(rest) > 0")
-    store.connection.unregister("__frequent")
-    n = np.array([found[name].to_pylist() for name in ns], np.int64).T.reshape(-1, len(ns))
-    return [tuple(items) for items in found["items"].to_pylist()], n
+    y, n, sets = found["y"].to_numpy(), found["n"].to_numpy(), np.stack([found[name].to_numpy() for name in words], axis=1)
+    return [(sets[y == k], n[y == k]) for k in range(n_classes)]
+
+
+def _larger(held: Sequence[Held], n_items: int, itemset: tuple[int, ...], order: int, frequent: np.ndarray) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+    """Itemsets of 2..order items that begin with `itemset` and are frequent in some class, as positions, with int (K,) entities of each class.
+
+    held  the sets that hold `itemset`
+    """
+    later = np.arange(itemset[-1] + 1 if itemset else 0, n_items)
+    n = np.stack([_entities(*each, later) for each in held], axis=1)
+    for i in np.flatnonzero((n >= frequent).any(axis=1)):
+        longer = (*itemset, int(later[i]))
+        if len(longer) > 1:
+            yield longer, n[i]
+        if len(longer) < order:
+            yield from _larger([_holding(*each, later[i]) for each in held], n_items, longer, order, frequent)
+
+
+def _holding(sets: np.ndarray, n: np.ndarray, item: int) -> Held:
+    has = _has(sets, np.array([item]))[:, 0] == 1
+    return sets[has], n[has]
+
+
+def _has(sets: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Which of the items each set holds: 0 or 1, int (G, I)."""
+    return (sets[:, items // WORD] >> (items % WORD)) & 1
+
+
+def _entities(sets: np.ndarray, n: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """In how many entities each item occurs, int (I,)."""
+    return sum((n[i : i + CHUNK] @ _has(sets[i : i + CHUNK], items) for i in range(0, len(n), CHUNK)), np.zeros(len(items), np.int64))
 
 
 def _literals(names: Sequence[str]) -> str:

@@ -27,20 +27,22 @@ class MinedFeature:
     type: str
 
     @property
-    def listed(self) -> str:
-        """The items of a row as a list, as SQL; NULL or an empty list where it has none."""
+    def texts(self) -> str:
+        """The items of a row, as SQL: of a list feature a list of texts, of another a text; NULL where it has none."""
         column = f"e.{quoted(self.name)}"
         if self.kind != "list":
-            return f"[CAST({column} AS VARCHAR)]"
+            return f"CAST({column} AS VARCHAR)"
         return column if self.type == "VARCHAR[]" else f"CAST({column} AS VARCHAR[])"
 
-    @property
-    def items(self) -> str:
-        """The same without repetitions; only a list that may repeat an item is searched for them: that costs more than counting."""
-        listed = self.listed
-        if self.kind != "list":
-            return listed
-        return f"CASE WHEN len({listed}) < 2 OR (len({listed}) = 2 AND {listed}[1] <> {listed}[2]) THEN {listed} ELSE list_distinct({listed}) END"
+
+def distinct_items(listed: str) -> str:
+    """A list without repetitions, as SQL; `listed` is a column. Items of a short list are compared with each other: `list_distinct` costs more than counting."""
+    size, (first, second, third, fourth) = f"len({listed})", (f"{listed}[{i}]" for i in range(1, 5))
+    repeats = (
+        f"CASE WHEN {size} < 2 THEN false WHEN {size} > 4 OR {first} = {second} THEN true WHEN {size} = 2 THEN false "
+        f"WHEN {third} IN ({first}, {second}) THEN true WHEN {size} = 3 THEN false ELSE {fourth} IN ({first}, {second}, {third}) END"
+    )
+    return f"CASE WHEN {repeats} THEN list_distinct({listed}) ELSE {listed} END"
 
 
 def minable(columns: Mapping[str, str]) -> list[MinedFeature]:

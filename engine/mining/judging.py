@@ -44,7 +44,7 @@ def cover(store: Store, schema: str, feature: MinedFeature, itemsets: Sequence[I
     n = store.value("SELECT count(*) FROM mining_row WHERE mined AND y = $y", {"y": y})
     found = store.arrow(
         f"""SELECT list_sort(list_distinct(held)) AS held, count(*) AS n
-        FROM (SELECT list_filter({feature.listed}, lambda item: item IN ({', '.join(map(literal, items))})) AS held
+        FROM (SELECT list_filter({feature.texts}, lambda item: item IN ({', '.join(map(literal, items))})) AS held
             FROM {table_name(schema, 'entity')} AS e JOIN (SELECT row FROM mining_row WHERE mined AND y = $y AND shuffle < {_thousandths(n)}) AS m ON m.row = e.rowid)
         GROUP BY ALL""", {"y": y},
     )  # fmt: skip

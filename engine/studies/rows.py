@@ -18,12 +18,12 @@ from ..types import SPLITS, Task
 from .arms import Arm, Source
 
 BATCH = 8192
-HIDDEN = ("entity_id", MODALITY, "pattern_id", "gold", "told", "optimum", "optimum_all")
-"""Columns of a file of rows beside the features. gold, told: class position, NULL = unknown; optimum, optimum_all: scores to compare with."""
 
 
 def write_rows(store: Store, task: Task, features: Sequence[str], folder: Path) -> None:
     """train.arrow, dev.arrow and test.arrow: every entity of the split, in the order of a hash of its key.
+
+    Beside the features: entity_id, modality, pattern_id; gold, told: class position, NULL = unknown; optimum, optimum_all: scores to compare with.
 
     Reads the TEMP table `study_told` (entity_id, label, optimum, optimum_all).
     """

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, product
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from groundswell.mining import bounds, count_features, counting
+from groundswell.mining.items import distinct_items
 
 from .tables import CLASSES, all_mined, features, store_of, worked_example
 
@@ -60,6 +62,42 @@ def test_itemsets_of_random_lists_equal_brute_force(seed):
     classes, frequent = ("u", "v", "w"), (9, 7, 8)
     store = store_of(pa.table({"entity_id": np.arange(400), "y": np.array(classes)[y], "words": pa.array(lists, pa.list_(pa.string()))}))
     assert counted(store, 3, frequent, classes)["words"] == brute_force(lists, y, 3, 3, frequent)
+
+
+def test_itemsets_of_long_lists_and_many_frequent_items_equal_brute_force():
+    random = np.random.default_rng(7)
+    y = random.integers(0, 2, 120)
+    lists = [[f"w{k}" for k in random.integers(0, 140, random.integers(0, 90))] for _ in y]
+    store = store_of(pa.table({"entity_id": np.arange(120), "y": np.array(CLASSES)[y], "words": pa.array(lists, pa.list_(pa.string()))}))
+    found = counted(store, 2, (12, 11))["words"]
+    assert found == brute_force(lists, y, 2, 2, (12, 11))
+    assert sum(len(items) == 1 and (n[0] >= 12 or n[1] >= 11) for items, n in found.items()) > 2 * counting.WORD and any(len(items) == 2 for items in found)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_items_equal_those_of_unnested_distinct_rows(seed):
+    random = np.random.default_rng(seed)
+    vocabulary = [*(f"t{k}" for k in range(random.integers(2, 40))), None, ""]
+    lists = [None if random.random() < 0.05 else [vocabulary[k] for k in random.integers(0, len(vocabulary), random.integers(0, 13))] for _ in range(3000)]
+    y = random.integers(0, 2, 3000)
+    store = store_of(pa.table({"entity_id": np.arange(3000), "y": np.array(CLASSES)[y], "words": pa.array(lists, pa.list_(pa.string()))}))
+    counting.mark_rows(store, "t", CLASSES, ["train"], ["text"])
+    (found,) = count_features(store, "t", features(store), 2, 1, np.array([1, 1]))
+    textbook = store.rows(
+        """SELECT item, count(*) FILTER (y = 0), count(*) FILTER (y = 1)
+        FROM (SELECT DISTINCT m.row, m.y, unnest(e.words) AS item FROM t.entity AS e JOIN mining_row AS m ON m.row = e.rowid WHERE m.mined) WHERE item IS NOT NULL GROUP BY item ORDER BY item"""
+    )
+    assert len(textbook) == len(vocabulary) - 1
+    assert [(items[0], *n) for items, n in zip(found.itemsets, found.n.tolist())] == textbook
+
+
+def test_a_list_without_repetitions_is_what_it_says():
+    lists = [list(items) for size in range(6) for items in product(["a", "b", "c", None], repeat=size)] + [None]
+    with duckdb.connect() as connection:
+        connection.register("given", pa.table({"items": pa.array(lists, pa.list_(pa.string()))}))
+        distinct = [row[0] for row in connection.execute(f"SELECT {distinct_items('items')} FROM given").fetchall()]
+    known = lambda items: sorted(item for item in items or [] if item is not None)  # noqa: E731
+    assert [known(items) for items in distinct] == [known(set(items or [])) for items in lists]
 
 
 def test_a_repeated_item_counts_once_and_null_never():
