@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from .errors import Diagnostic, LFError, MiningError
 from .lfs.header import read_statements
-from .mining import Judged, MinedFeature, MinedLF, MiningOptions, Selection, count_features, cover, judge, mark_rows, minable, nearest_lfs, reach, select
+from .mining import Judged, MinedFeature, MinedLF, MiningOptions, Selection, count_features, cover, judge, mark_rows, minable, nearest_lfs, reach, sample_mined, select
 from .mining.bounds import bounds_of
 from .pipeline import refresh
 from .state import recorded
@@ -70,9 +70,11 @@ class _Miner:
         for i, counted in enumerate(count_features(self.store, self.task.name, features, len(self.task.classes), self.options.order, frequent)):
             self.listen(Event("mine", f"counted the items of {counted.feature.name}", i, len(features)))
             counts.append(counted)
+        self.listen(Event("mine", "choosing itemsets"))
+        sample_mined(self.store, self.task.name, features)
         self.found.selections = select(
             counts, labelled, self.options,
-            lambda feature, itemsets, y: cover(self.store, self.task.name, feature, itemsets, y), lambda lfs, y: reach(self.store, self.task.name, lfs, y),
+            lambda feature, itemsets, y: cover(self.store, feature, itemsets, y), lambda lfs, y: reach(self.store, lfs, y),
         )  # fmt: skip
         self._judge(modalities)
         return self.found

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
+
+from groundswell.label_models.anchored import Anchored, taken_at_their_word
 from groundswell.label_models.base import Fit, LabelModel, Task, register, uniform
-from groundswell.label_models.dawid_skene import DawidSkene, treats_abstain_as_value, unidentified
-from groundswell.label_models.copies import repeated_lfs
+from groundswell.label_models.dawid_skene import DawidSkene, one_sided, unidentified
 from groundswell.label_models.joint_copies import joint_fit
 from groundswell.label_models.majority import majority_fit
-from groundswell.label_models.multinomial import Multinomial
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
 from groundswell.label_models.priors import checked_accuracies
 from groundswell.label_models.statistics import majority_disagreement
 from groundswell.label_models.trust import DISAGREEMENT_LEVEL, fit_warnings, listed, lost_classes
 
-STAYS_NEAR = 0.05
-"""EM on LFs of a single class is used up to this disagreement with majority vote, which also bounds what it can lose. In 160
-simulated worlds with and without copies and long rows it then gained .003 on average and lost .002 at worst."""
+CROWD = 10
+"""Fewer covered entities per LF of several classes: these LFs are a crowd, of which each votes too seldom for a table."""
 
 ENTITIES_PER_LF = 200
 """Covered entities per voting LF below which a full table per LF is too much to learn; one coin per LF then."""
@@ -33,21 +33,25 @@ class Auto(LabelModel):
     In this order, the first that applies:
     majority_soft  fewer than three LFs vote, or no two on the same entity, or all covered entities have the same votes; or LFs of
                    one class stand beside one that votes its class on every entity
-    dawid_skene    every LF votes several classes: one coin per LF below 200 covered entities per voting LF, else the full
-                   table; copied LFs are discounted, and read together (LM230) where their joint votes are frequent enough
-    dawid_skene    some LFs vote a single class, EM contradicts majority vote on at most 5 % of the covered entities, and no LFs
-                   of one class repeat each other more than once over (LM215)
-    multinomial    otherwise: abstention then says as much about the length of a row as about its class and EM
-                   drifts; one step from majority vote instead
-    majority_soft  in place of what was chosen: it did not settle, or lost a class that majority vote finds (LM207), or
-                   labels more than a quarter of the covered entities against majority vote (LM206)
+    dawid_skene    gold tells the classes apart, or every LF votes several classes and there are fewer than 10 covered entities per
+                   LF, as among thousands of crowd workers: one coin per LF below 200 of them, else the full table
+    anchored       otherwise: EM that keeps to the vote share in part, for abstentions and agreement say as much about the length
+                   and the topic of a row as about its class
+    majority_soft  in place of what was chosen: it did not settle, or lost a class that majority vote finds (LM207)
+
+    dawid_skene also gives way where it labels more than a quarter of the covered entities against majority vote. anchored may, and
+    then warns (LM206): in simulated worlds a limit did not make it fall below majority vote less often, and cost accuracy.
+
+    Copied LFs of several classes are discounted (LM214) and, where no LF votes a single class and their joint votes are frequent
+    enough, read together (LM230).
 
     accuracies  LF -> the share of its votes that are right as people believe, for any of the LFs; strength: how many votes such a
     belief is worth.
-    With accuracies for all LFs that vote, EM is no longer guessing: it is used without the guards above but the last
+    EM (dawid_skene) is then used, unless it labels more than a quarter of the covered entities against majority vote; with
+    accuracies for all LFs that vote it is no longer guessing, and the first of the guards above does not apply.
 
     chosen_ names the model, reason_ says why. What stands in is also the warning LM213. A given class balance is used by
-    both models and for uncovered patterns. Gold anchors the fit, so that drift from majority vote is then no reason against it.
+    all models and for uncovered patterns. Gold anchors the fit, so that drift from majority vote is then no reason against it.
     """
 
     name: ClassVar[str] = "auto"
@@ -61,10 +65,9 @@ class Auto(LabelModel):
         reason = unidentified(task) or without_overlap(task) or against_a_default(task)
         if reason:
             return _vote_share(task, reason)
-        fit = _one_sided(task) if treats_abstain_as_value(task.patterns, "auto").any() else _two_sided(task)
-        reason = unbelievable(task, fit)
+        fit = _dawid_skene(task) if task.anchored or is_crowd(task.patterns) else _anchored(task)
+        reason = unbelievable(task, fit) or (drifted(task, fit) if fit.chosen == "dawid_skene" else "")
         return _vote_share(task, reason) if reason else fit
-
 
     def _informed(self, task: Task, given: Mapping[str, float]) -> Fit:
         """EM with beliefs about some or all LFs."""
@@ -74,7 +77,7 @@ class Auto(LabelModel):
             return _vote_share(task, reason)
         coin, _ = _coin(task.patterns)
         fit = DawidSkene(coin=coin, discount_copies=True, accuracies=given, strength=self.strength)._fit(task)
-        reason = unbelievable(task, fit) if fit.chosen == "" else ""
+        reason = unbelievable(task, fit) or drifted(task, fit) if fit.chosen == "" else ""
         return _vote_share(task, reason) if reason else replace(fit, chosen=fit.chosen or "dawid_skene", reason=f"accuracies are given for {len(given)} of {len(voting)} LFs")
 
 
@@ -91,7 +94,7 @@ def against_a_default(task: Task) -> str:
     the votes; EM drops it and lets every rule win. Counting keeps the tie. Simulated in tests/benchmarks/one_sided.py.
     """
     constant = [lf for lf, n in zip(task.patterns.lfs, task.patterns.votes_cast) if n.max() == task.patterns.n_entities]
-    if task.anchored or not constant or not treats_abstain_as_value(task.patterns, "auto").any():
+    if task.anchored or not constant or not one_sided(task.patterns).any():
         return ""
     return f"{listed(constant)} votes the same on every entity: what that is worth against LFs of one class, no votes can tell"
 
@@ -106,37 +109,53 @@ def unbelievable(task: Task, fit: Fit) -> str:
     lost = [task.patterns.classes[k] for k in lost_classes(task.patterns, posterior)]
     if lost:
         return f"EM lost {', '.join(lost)}, which majority vote finds"
-    differs = majority_disagreement(task.patterns, posterior)
-    if differs > DISAGREEMENT_LEVEL:
-        return f"EM labels {differs:.0%} of covered entities against majority vote"
     return ""
 
 
-def _two_sided(task: Task) -> Fit:
-    coin, why = _coin(task.patterns)
-    fit = replace(DawidSkene(coin=coin, discount_copies=True)._fit(task), chosen="dawid_skene", reason=why)
-    joint = joint_fit(task, fit)
-    return fit if joint is None or unbelievable(task, joint) else joint
-
-
-def _one_sided(task: Task) -> Fit:
-    """EM where it stays near majority vote, else one step from majority vote (simulated in tests/benchmarks/one_sided.py)."""
-    fit = DawidSkene(discount_copies=True)._fit(task)
+def drifted(task: Task, fit: Fit) -> str:
+    """Why EM that nothing ties to the vote share should not be used: it is too far from it; "" where it is not, or gold is given."""
     differs = majority_disagreement(task.patterns, fit.posterior(task.patterns))
-    repeated = repeated_lfs(task.patterns, treats_abstain_as_value(task.patterns, "auto"))
-    if task.anchored or (differs <= STAYS_NEAR and not repeated and not unbelievable(task, fit)):
-        return replace(fit, chosen="dawid_skene", reason=f"EM contradicts majority vote on {differs:.1%} of covered entities only")
-    against = f"EM contradicts majority vote on {differs:.0%} of covered entities" if differs > STAYS_NEAR or not repeated else f"{listed(repeated)} repeat each other"
-    return replace(Multinomial()._fit(task), chosen="multinomial", reason=f"some LFs vote a single class, and {against}: one step from majority vote instead")
+    return f"EM labels {differs:.0%} of covered entities against majority vote" if differs > DISAGREEMENT_LEVEL and not task.anchored else ""
+
+
+def is_crowd(patterns: VotePatterns) -> bool:
+    """Are there fewer than CROWD covered entities per voting LF, all of which vote several classes?"""
+    return not one_sided(patterns).any() and _covered(patterns) < CROWD * _n_voting(patterns)
+
+
+def _dawid_skene(task: Task) -> Fit:
+    coin, why = ("full", "some LFs vote a single class") if one_sided(task.patterns).any() else _coin(task.patterns)
+    reason = f"gold tells the classes apart; {why}" if task.anchored else why
+    fit = replace(DawidSkene(coin=coin, discount_copies=True)._fit(task), chosen="dawid_skene", reason=reason)
+    return _read_together(task, fit, task.gold)
+
+
+def _anchored(task: Task) -> Fit:
+    fit, anchor = Anchored().fitted(task)
+    why = f"EM in which {anchor:.0%} of each entity counts as its votes say"
+    return _read_together(task, replace(fit, chosen="anchored", reason=why), taken_at_their_word(task, anchor, fit.weight))
+
+
+def _read_together(task: Task, fit: Fit, known: np.ndarray | None) -> Fit:
+    """The fit with copied LFs read together, if all LFs vote several classes and the result can be believed."""
+    joint = None if one_sided(task.patterns).any() else joint_fit(task, fit, known)
+    return fit if joint is None or unbelievable(task, joint) else joint
 
 
 def _coin(patterns: VotePatterns) -> tuple[str, str]:
     """(coin, why) for LFs that vote several classes."""
-    covered = int(patterns.counts[patterns.covered].sum())
-    n_voting = int((patterns.votes != ABSTAIN).any(axis=0).sum())
+    covered, n_voting = _covered(patterns), _n_voting(patterns)
     if covered < ENTITIES_PER_LF * n_voting:
         return "one", f"{covered} covered entities for {n_voting} LFs: one coin per LF"
     return "full", f"{covered} covered entities for {n_voting} LFs: a full table per LF"
+
+
+def _covered(patterns: VotePatterns) -> int:
+    return int(patterns.counts[patterns.covered].sum())
+
+
+def _n_voting(patterns: VotePatterns) -> int:
+    return int((patterns.votes_cast > 0).any(axis=1).sum())
 
 
 def _vote_share(task: Task, reason: str) -> Fit:

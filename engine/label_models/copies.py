@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from groundswell.label_models.patterns import VotePatterns
+from groundswell.label_models.moments import sparse_moments
+from groundswell.label_models.one_hot import one_hot
+from groundswell.label_models.patterns import ABSTAIN, VotePatterns
 from groundswell.label_models.statistics import majority_posterior
-from groundswell.label_models.trust import pair_statistics
+from groundswell.label_models.trust import listed, pair_statistics
 
 STANDARD_ERRORS = 3.0
-"""A residual correlation below this many standard errors (1 / sqrt(n)) counts as none."""
+"""A residual correlation or agreement below this many standard errors (1 / sqrt(entities)) counts as none."""
+
+LEAST = 0.1
+"""LFs below this residual correlation or agreement do not repeat each other."""
 
 LEAST_COMMON = 10
 """Two LFs with fewer common votes are not compared: among thousands of crowd workers some pairs meet once or twice by chance."""
 
 REPEATED_WEIGHT = 0.5
 """Below this weight the residual correlations of an LF sum to more than one: other LFs repeat it more than once over (LM215)."""
+
+NAMED_WEIGHT = 0.75
+"""LFs below this weight are named in LM214."""
 
 
 def copy_weights(patterns: VotePatterns, posterior: np.ndarray, eligible: np.ndarray) -> np.ndarray:
@@ -33,6 +41,46 @@ def copy_weights(patterns: VotePatterns, posterior: np.ndarray, eligible: np.nda
     return 1.0 / (1.0 + np.where(counted, residual, 0.0).sum(axis=1))
 
 
+def repetition(patterns: VotePatterns, posterior: np.ndarray, eligible: np.ndarray) -> np.ndarray:
+    """Residual correlation of two LFs where they also agree more often than the class explains, else 0; float (m, m), diagonal 0.
+
+    posterior  float (P, K)
+    eligible   bool (m,)      other LFs repeat nobody
+
+    Long rows and common topics make LFs fire together; only copies also say the same wherever both fire. LFs of a single class
+    cannot but agree, so that nothing is found between them. The posterior should be tied to the vote share: EM that took what
+    copies share for the class finds their agreement explained.
+    """
+    residual = residual_correlation(patterns, posterior)
+    level = max(LEAST, STANDARD_ERRORS / np.sqrt(max(patterns.n_entities, 1)))
+    linked = np.outer(eligible, eligible) & ~np.eye(len(eligible), dtype=bool) & (residual > level)
+    at = np.flatnonzero(linked.any(axis=1))
+    if len(at):
+        linked[np.ix_(at, at)] &= agree_beyond_class(patterns, posterior, at)
+    return np.where(linked, residual, 0.0)
+
+
+def agree_beyond_class(patterns: VotePatterns, posterior: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """bool (s, s): pairs of the s LFs at columns `at` whose votes agree, where both vote, more than LFs independent given the class.
+
+    posterior  float (P, K)
+    kappa = (A - E) / (n - E) with A agreements among n common entities and E expected ones, as Cohen 1960, must exceed LEAST
+    and STANDARD_ERRORS / sqrt(n).
+    """
+    K, mass = len(patterns.classes), patterns.counts[:, None] * posterior
+    votes = patterns.votes[:, at]
+    fires = one_hot(np.where(votes == ABSTAIN, ABSTAIN, 0), 1)
+    said = patterns.voted_mass(mass)[at]
+    said = said / np.maximum(said.sum(axis=1, keepdims=True), np.finfo(float).tiny)  # P(v | votes, y), (s, V, K)
+    common = [sparse_moments(fires, mass[:, y]) for y in range(K)]
+    expected = sum(n * (said[:, :, y] @ said[:, :, y].T) for y, n in enumerate(common))
+    events = (one_hot(np.where(votes == v, 0, ABSTAIN), 1) for v in range(K))
+    agreed, both = sum(sparse_moments(e, patterns.counts) for e in events), sum(common)
+    room = both - expected
+    kappa = np.divide(agreed - expected, room, out=np.zeros_like(room), where=room > 1e-9 * max(patterns.n_entities, 1))
+    return kappa > np.maximum(LEAST, STANDARD_ERRORS / np.sqrt(np.maximum(both, 1.0)))
+
+
 def repeated_lfs(patterns: VotePatterns, eligible: np.ndarray) -> list[str]:
     """Names of the eligible LFs that other eligible LFs repeat more than once over, beyond what the class explains.
 
@@ -41,6 +89,18 @@ def repeated_lfs(patterns: VotePatterns, eligible: np.ndarray) -> list[str]:
     """
     weight = copy_weights(patterns, majority_posterior(patterns), eligible)
     return [lf for lf, w in zip(patterns.lfs, weight) if w < REPEATED_WEIGHT]
+
+
+def repeated(patterns: VotePatterns, eligible: np.ndarray) -> list[str]:
+    """LM215: eligible LFs that repeat each other and are not discounted."""
+    named = repeated_lfs(patterns, eligible)
+    return [f"LM215: LFs that repeat each other count in full, as if they were independent: {listed(named)}"] if named else []
+
+
+def discounted(lfs: tuple[str, ...] | list[str], weight: np.ndarray) -> list[str]:
+    """LM214: LFs whose votes count less; weight float (m,)."""
+    named = [f"{lf} ({w:.2f})" for lf, w in zip(lfs, weight) if w < NAMED_WEIGHT]
+    return [f"LM214: LFs that repeat each other count less, weight in parentheses: {listed(named)}"] if named else []
 
 
 def residual_correlation(patterns: VotePatterns, posterior: np.ndarray) -> np.ndarray:

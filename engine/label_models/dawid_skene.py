@@ -10,14 +10,14 @@ import numpy as np
 
 from groundswell.errors import LabelModelError, did_you_mean
 from groundswell.label_models.base import Fit, LabelModel, Task, register, undefined_params, uniform
-from groundswell.label_models.copies import copy_weights, repeated_lfs
+from groundswell.label_models.copies import copy_weights, discounted, repeated
 from groundswell.label_models.em import Outcome, Parameters, PatternEM, Smoothing, best_permutation, log_weights, permuted
 from groundswell.label_models.evidence import Evidence
 from groundswell.label_models.majority import majority_fit
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
 from groundswell.label_models.priors import prior_counts
 from groundswell.label_models.statistics import majority_posterior
-from groundswell.label_models.trust import fit_warnings, listed
+from groundswell.label_models.trust import fit_warnings
 
 TREATMENTS = ("auto", "missing", "value")
 COINS = ("full", "one")
@@ -27,9 +27,6 @@ DISCOUNT_ROUNDS, SETTLED_WEIGHT = 5, 0.01
 
 CHANCE = 0.01
 """Probability that some LF of two sides is taken for one of a single side."""
-
-NAMED_WEIGHT = 0.75
-"""LFs below this weight are named in LM214."""
 
 
 @register
@@ -205,8 +202,8 @@ def _as_fit(model: DawidSkene, task: Task, voting: np.ndarray, em: PatternEM, ou
     return fit.warned(
         *fit_warnings(patterns, fit.posterior(patterns), fit.class_balance),
         *([] if settled else [f"LM210: EM did not settle in {model.max_iterations} iterations"]),
-        *_discounted([patterns.lfs[j] for j in voting], em.weight),
-        *_repeated(patterns, not_discounted(model, patterns)),
+        *discounted([patterns.lfs[j] for j in voting], em.weight),
+        *repeated(patterns, not_discounted(model, patterns)),
     )
 
 
@@ -214,20 +211,6 @@ def not_discounted(model: DawidSkene, patterns: VotePatterns) -> np.ndarray:
     """bool (m,): LFs that count in full even where they repeat each other."""
     everyone = np.ones(len(patterns.lfs), bool)
     return treats_abstain_as_value(patterns, model.abstain) if model.discount_copies else everyone
-
-
-def _repeated(patterns: VotePatterns, eligible: np.ndarray) -> list[str]:
-    named = repeated_lfs(patterns, eligible)
-    if not named:
-        return []
-    return [f"LM215: LFs that repeat each other count in full, as if they were independent: {listed(named)}"]
-
-
-def _discounted(lfs: list[str], weight: np.ndarray) -> list[str]:
-    named = [f"{lf} ({w:.2f})" for lf, w in zip(lfs, weight) if w < NAMED_WEIGHT]
-    if not named:
-        return []
-    return [f"LM214: LFs that repeat each other count less, weight in parentheses: {listed(named)}"]
 
 
 def _named(parameters: Parameters, task: Task) -> Parameters:

@@ -7,15 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from groundswell.label_models.base import Fit, Task
-from groundswell.label_models.copies import residual_correlation
+from groundswell.label_models.copies import repetition
 from groundswell.label_models.em import over_classes
 from groundswell.label_models.evidence import Evidence, Interaction
 from groundswell.label_models.one_hot import one_hot
 from groundswell.label_models.patterns import ABSTAIN, VotePatterns
 from groundswell.label_models.trust import fit_warnings, listed
-
-LEAST_RESIDUAL, STANDARD_ERRORS = 0.1, 3.0
-"""Residual correlation from which two LFs belong together, if it is also this many standard errors (1 / sqrt(n)) above 0."""
 
 ENTITIES_PER_JOINT_VOTE = 25
 """Fewer entities than this per distinct joint vote of a group do not fill its table: the log-odds of a cell then have a standard
@@ -35,17 +32,17 @@ def copied_groups(patterns: VotePatterns, posterior: np.ndarray) -> list[np.ndar
     """
     from scipy.sparse.csgraph import connected_components
 
-    level = max(LEAST_RESIDUAL, STANDARD_ERRORS / np.sqrt(patterns.n_entities))
-    linked = residual_correlation(patterns, posterior) > level
+    linked = repetition(patterns, posterior, np.ones(len(patterns.lfs), bool)) > 0
     n, member = connected_components(linked, directed=False)
     groups = [np.flatnonzero(member == g) for g in range(n)]
     return [g for g in groups if len(g) > 1]
 
 
-def joint_fit(task: Task, fit: Fit) -> Fit | None:
+def joint_fit(task: Task, fit: Fit, known: np.ndarray | None = None) -> Fit | None:
     """The fit with each group of copied LFs read together, None where there is no group with enough entities.
 
-    fit  a fit of the same task in which every LF counts by itself, discounted where others repeat it
+    fit    a fit of the same task in which every LF counts by itself, discounted where others repeat it
+    known  float (P, K) or None   entities of each pattern that count with a class whatever the model says; None = those of gold
 
     EM over pi, the tables of single LFs (weights as in `fit`) and P(joint vote | Y) of every group, from the posteriors of
     `fit`. A joint vote that was never seen counts as the sum of its discounted votes.
@@ -55,7 +52,7 @@ def joint_fit(task: Task, fit: Fit) -> Fit | None:
     groups = [g for g in copied_groups(patterns, start) if _fills_a_table(patterns, g)]
     if not groups:
         return None
-    em = _JointEM(task, fit, groups)
+    em = _JointEM(task, fit, groups, task.gold if known is None else known)
     posterior, n_iterations, settled = em.run(start)
     evidence = em.evidence(posterior)
     pi = np.exp(evidence.log_prior)
@@ -82,7 +79,7 @@ class _Group:
 class _JointEM:
     """Naive Bayes over single LFs and groups, fitted by EM."""
 
-    def __init__(self, task: Task, fit: Fit, groups: list[np.ndarray]):
+    def __init__(self, task: Task, fit: Fit, groups: list[np.ndarray], known: np.ndarray | None):
         self.task, self.fit, self.patterns = task, fit, task.patterns
         self.groups = [_Group(g, *np.unique(self.patterns.votes[:, g], axis=0, return_inverse=True)) for g in groups]
         grouped = np.concatenate(groups)
@@ -90,7 +87,8 @@ class _JointEM:
         self.fired = one_hot(self.patterns.votes[:, self.single], len(self.patterns.classes))
         self.by_vote = self.fired.T.tocsr()
         counts = self.patterns.counts.astype(float)
-        self.unknown = counts if task.gold is None else counts - task.gold.sum(axis=1)
+        self.known = np.zeros((len(counts), len(self.patterns.classes))) if known is None else known
+        self.unknown = counts - self.known.sum(axis=1)
 
     def run(self, posterior: np.ndarray) -> tuple[np.ndarray, int, bool]:
         """(posteriors (P, K), iterations, settled)."""
@@ -102,8 +100,7 @@ class _JointEM:
         return posterior, MOST_ITERATIONS, False
 
     def _mass(self, posterior: np.ndarray) -> np.ndarray:
-        mass = self.unknown[:, None] * posterior
-        return mass if self.task.gold is None else mass + self.task.gold
+        return self.unknown[:, None] * posterior + self.known
 
     def _maximise(self, posterior: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
         """log pi (K,), weighted log tables of single LFs (s, K, K) over vote and class, of groups (J, K) each."""

@@ -22,10 +22,11 @@ def second_moments(events: csr_array, counts: np.ndarray) -> np.ndarray:
     """sum_p n_p x_p x_p^T, float (E, E), from 0/1 events (P, E) and integer counts (P,); exact, as all sums are integers below 2^53."""
     n, width = events.shape
     dense = width <= DENSE_WIDTH and events.nnz > DENSE_SHARE * n * width
-    return _dense_moments(events, counts) if dense else _sparse_moments(events, counts)
+    return _dense_moments(events, counts) if dense else sparse_moments(events, counts)
 
 
-def _sparse_moments(events: csr_array, counts: np.ndarray) -> np.ndarray:
+def sparse_moments(events: csr_array, counts: np.ndarray) -> np.ndarray:
+    """The same for any weights (P,), without dense blocks: one order of additions, whatever the thread count."""
     from scipy.sparse import csr_array
 
     total = np.zeros((events.shape[1], events.shape[1]))

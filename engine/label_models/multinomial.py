@@ -57,7 +57,7 @@ class Multinomial(LabelModel):
             before, posterior = posterior, evidence.posterior(patterns.votes)
             settled = bool(np.abs(posterior - before)[patterns.covered].max() < 1e-9)
             done += 1
-        params = _rates(patterns, self._mass(task, posterior), self)
+        params = vote_rates(patterns, self._mass(task, posterior), self.smoothing, self.smoothing_right)
         fit = Fit(evidence, pi, params, pi, n_iterations=done, converged=True)
         return fit.warned(*fit_warnings(patterns, fit.posterior(patterns), pi))
 
@@ -83,12 +83,16 @@ class Multinomial(LabelModel):
         return pi, weight
 
 
-def _rates(patterns: VotePatterns, mass: np.ndarray, model: Multinomial) -> np.ndarray:
-    """P(vote_j = v | Y = y), float (m, K, K+1), abstain last: what the posterior says about each LF; NaN for silent LFs."""
+def vote_rates(patterns: VotePatterns, mass: np.ndarray, smoothing: float, smoothing_right: float) -> np.ndarray:
+    """P(vote_j = v | Y = y), float (m, K, K+1), abstain last: what a posterior says about each LF; NaN for silent LFs.
+
+    mass  float (P, K)   entities per pattern and class
+    Pseudo-counts: smoothing_right of v = y, smoothing of every other symbol.
+    """
     K = mass.shape[1]
     votes = patterns.voted_mass(mass).transpose(0, 2, 1)
-    pseudo = np.full((len(patterns.lfs), K, K + 1), model.smoothing)
-    pseudo[:, np.arange(K), np.arange(K)] = model.smoothing_right
+    pseudo = np.full((len(patterns.lfs), K, K + 1), smoothing)
+    pseudo[:, np.arange(K), np.arange(K)] = smoothing_right
     silent = np.maximum(mass.sum(axis=0) - votes.sum(axis=2), 0.0)
     theta = np.concatenate([votes, silent[:, :, None]], axis=2) + pseudo
     theta /= theta.sum(axis=2, keepdims=True)

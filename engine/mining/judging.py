@@ -17,6 +17,8 @@ from .selection import MinedLF
 
 JUDGED = 1_000_000
 """Entities of each kind (held out; of a modality) on which predicates are judged, by hash, where there are more."""
+SAMPLED = 250_000
+"""Mined entities of a class on which itemsets are chosen: what one adds to others, what all reach."""
 COMPARED = 50_000
 """Entities on which mined functions are compared with those that exist."""
 
@@ -38,15 +40,23 @@ class Judged:
     new_coverage: float
 
 
-def cover(store: Store, schema: str, feature: MinedFeature, itemsets: Sequence[Itemset], y: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which of the itemsets hold together: bool (G, I) per distinct group of mined entities of class y, and int (G,) entities, of a sample."""
+def sample_mined(store: Store, schema: str, features: Sequence[MinedFeature]) -> None:
+    """TEMP table `mining_sample`: __y and these features of mined entities, all of a class or SAMPLED of it, for `cover` and `reach`."""
+    counts = store.rows("SELECT y, count(*) FROM mining_row WHERE mined GROUP BY ALL")
+    chosen = " OR ".join(f"(y = {y} AND shuffle < {_thousandths(n, SAMPLED)})" for y, n in counts)
+    columns = ", ".join(f"e.{quoted(feature.name)}" for feature in features)
+    store.execute(
+        f"""CREATE OR REPLACE TEMP TABLE mining_sample AS SELECT __y, {columns} FROM {table_name(schema, 'entity')} AS e
+        JOIN (SELECT row, y AS __y FROM mining_row WHERE mined AND ({chosen})) AS m ON m.row = e.rowid"""
+    )
+
+
+def cover(store: Store, feature: MinedFeature, itemsets: Sequence[Itemset], y: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the itemsets hold together: bool (G, I) per distinct group of sampled entities of class y, and int (G,) entities."""
     items = sorted({item for each in itemsets for item in each})
-    n = store.value("SELECT count(*) FROM mining_row WHERE mined AND y = $y", {"y": y})
     found = store.arrow(
         f"""SELECT list_sort(list_distinct(held)) AS held, count(*) AS n
-        FROM (SELECT list_filter({feature.texts}, lambda item: item IN ({', '.join(map(literal, items))})) AS held
-            FROM {table_name(schema, 'entity')} AS e JOIN (SELECT row FROM mining_row WHERE mined AND y = $y AND shuffle < {_thousandths(n)}) AS m ON m.row = e.rowid)
-        GROUP BY ALL""", {"y": y},
+        FROM (SELECT list_filter({feature.texts}, lambda item: item IN ({', '.join(map(literal, items))})) AS held FROM mining_sample AS e WHERE __y = $y) GROUP BY ALL""", {"y": y},
     )  # fmt: skip
     held = found["held"].combine_chunks()
     has = np.zeros((len(held), len(items)), bool)
@@ -90,8 +100,8 @@ def _sample(store: Store, schema: str) -> None:
     store.execute(f"CREATE OR REPLACE TEMP TABLE mining_judged AS {' UNION ALL '.join(parts)}")
 
 
-def _thousandths(n: int) -> int:
-    return 1000 if n <= JUDGED else max(1, 1000 * JUDGED // n)
+def _thousandths(n: int, most: int = JUDGED) -> int:
+    return 1000 if n <= most else max(1, 1000 * most // n)
 
 
 def _judged(lf: MinedLF, of_class: np.ndarray, fired: np.ndarray, old: np.ndarray, new: np.ndarray) -> Judged:
@@ -104,14 +114,12 @@ def _judged(lf: MinedLF, of_class: np.ndarray, fired: np.ndarray, old: np.ndarra
     )  # fmt: skip
 
 
-def reach(store: Store, schema: str, lfs: Sequence[MinedLF], y: int) -> float:
-    """Share of the mined entities of class y on which any LF votes, in [0, 1]."""
+def reach(store: Store, lfs: Sequence[MinedLF], y: int) -> float:
+    """Share of the sampled entities of class y on which any LF votes, in [0, 1]."""
     if not lfs:
         return 0.0
-    n = store.value("SELECT count(*) FROM mining_row WHERE mined AND y = $y", {"y": y})
-    rows = f"(SELECT row AS __row FROM mining_row WHERE mined AND y = $y AND shuffle < {_thousandths(n)})"
     any_votes = " OR ".join(f"({lf.predicate})" for lf in lfs)
-    return store.value(f"SELECT avg(CAST(coalesce({any_votes}, false) AS INTEGER)) FROM {table_name(schema, 'entity')} AS e JOIN {rows} ON __row = e.rowid", {"y": y})
+    return store.value(f"SELECT avg(CAST(coalesce({any_votes}, false) AS INTEGER)) FROM mining_sample WHERE __y = $y", {"y": y})
 
 
 def nearest_lfs(store: Store, schema: str, lfs: Sequence[MinedLF], classes: Sequence[str]) -> list[str | None]:

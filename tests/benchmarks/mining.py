@@ -19,11 +19,12 @@ from tempfile import TemporaryDirectory
 import duckdb
 import numpy as np
 
-from groundswell.mining import MiningOptions, count_features, cover, judge, mark_rows, minable, reach, select
+from groundswell.mining import MiningOptions, count_features, cover, judge, mark_rows, minable, reach, sample_mined, select
 from groundswell.mining.bounds import bounds_of
 from groundswell.store import Store
 
 VOCABULARY = (20, 50, 100, 200, 400, 800, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4000, 4000)
+FEATURES = minable({f"f{j}": "VARCHAR[]" for j in range(len(VOCABULARY))})
 CLASSES = ("no", "yes")
 LARGE_MEMORY, DRAWN = "4GB", 5_000_000
 """At the size of the paper: what DuckDB may use, and rows that are drawn before they repeat."""
@@ -64,7 +65,7 @@ def textbook(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def counted(store: Store, order: int, frequent: np.ndarray) -> list:
-    return list(count_features(store, "t", minable({f"f{j}": "VARCHAR[]" for j in range(len(VOCABULARY))}), 2, order, frequent))
+    return list(count_features(store, "t", FEATURES, 2, order, frequent))
 
 
 def timed(work) -> tuple[float, object]:
@@ -141,10 +142,11 @@ def whole(rows: int) -> None:
         marking, labelled = timed(lambda: mark_rows(store, "t", CLASSES, ["train"], ["text", "image"]))
         counting, counts = timed(lambda: counted(store, 1, _frequent(labelled.mined)))
         options = MiningOptions()
-        selecting, found = timed(lambda: select(counts, labelled, options, lambda *g: cover(store, "t", *g), lambda lfs, y: reach(store, "t", lfs, y)))
+        sampling, _ = timed(lambda: sample_mined(store, "t", FEATURES))
+        selecting, found = timed(lambda: select(counts, labelled, options, lambda *g: cover(store, *g), lambda lfs, y: reach(store, lfs, y)))
         lfs = [lf for tried in found for lf in tried[-1].lfs]
         judging, _ = timed(lambda: judge(store, "t", lfs, 2, ["text"]))
-        for name, seconds in (("mark rows", marking), ("count items", counting), ("select", selecting), ("judge", judging), ("together", marking + counting + selecting + judging)):
+        for name, seconds in (("mark rows", marking), ("count items", counting), ("sample", sampling), ("select", selecting), ("judge", judging), ("together", marking + counting + sampling + selecting + judging)):
             print(f"{name:20} {seconds:8.1f} s")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         print(f"{labelled.mined.sum():,} mined, {len(lfs)} labeling functions; peak memory {peak / 1e6:.2f} GB ({before / 1e6:.2f} GB before)")

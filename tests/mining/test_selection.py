@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from groundswell.errors import MiningError
 from groundswell.intervals import wilson_lower
-from groundswell.mining import MiningOptions, count_features, counting, cover, judge, mining_options, reach, relaxations, select
+from groundswell.mining import MiningOptions, count_features, counting, cover, judge, mining_options, reach, relaxations, sample_mined, select
 from groundswell.mining.bounds import bounds_of
 
 from .tables import CLASSES, all_mined, features, store_of, worked_example
@@ -19,7 +19,8 @@ def selected(store, classes=CLASSES, frequent=None, **options):
     """The selections of each class, on entities that are all mined."""
     labelled, options = all_mined(store, classes), mining_options(options)
     counts = list(count_features(store, "t", features(store), len(classes), options.order, np.ones(len(classes)) if frequent is None else np.array(frequent)))
-    return select(counts, labelled, options, lambda *given: cover(store, "t", *given), lambda lfs, y: reach(store, "t", lfs, y))
+    sample_mined(store, "t", features(store))
+    return select(counts, labelled, options, lambda *given: cover(store, *given), lambda lfs, y: reach(store, lfs, y))
 
 
 @pytest.fixture
@@ -151,7 +152,8 @@ def test_held_out_figures_equal_a_direct_count():
     store = store_of(table)
     labelled = counting.mark_rows(store, "t", CLASSES, ["train"], ["text"])
     counts = list(count_features(store, "t", features(store), 2, 1, np.array([1, 1])))
-    found = select(counts, labelled, MiningOptions(), lambda *given: cover(store, "t", *given), lambda lfs, k: reach(store, "t", lfs, k))
+    sample_mined(store, "t", features(store))
+    found = select(counts, labelled, MiningOptions(), lambda *given: cover(store, *given), lambda lfs, k: reach(store, lfs, k))
     lfs = [lf for tried in found for lf in tried[-1].lfs]
     for lf, judged in zip(lfs, judge(store, "t", lfs, 2, ["text"])):
         rows = store.rows(f"SELECT g.label = '{CLASSES[lf.label]}', {lf.predicate} FROM t.entity AS e JOIN t.gold_label AS g USING (entity_id) JOIN mining_row AS m ON m.row = e.rowid WHERE NOT m.mined")
