@@ -3,8 +3,8 @@
     python -m tests.benchmarks.moderation_studies                                            # end-to-end, five tasks, 1/1000 of their size
     python -m tests.benchmarks.moderation_studies --scale 0.01 --tasks CT1 --studies crossover factors lesion fusion
 
-No rule is written by hand: rules are mined from people's labels of the text, the end models fuse text (people's labels) and images (the
-label model's labels). Arms that a killed run finished are kept while the folder stays (--folder, --keep).
+No rule is written by hand: `curate` mines rules from people's labels of the text and propagates these (--mined-only: it does not), the end
+models fuse text (people's labels) and images (the label model's labels). Arms that a killed run finished are kept while the folder stays (--folder, --keep).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ STUDIES = ("end-to-end", "crossover", "factors", "lesion", "fusion", "curation")
 STUDY = 'study = {{ from = "image_told", key = "post_id", label = "{task}", optimum = "{task}_optimum", optimum_all = "{task}_optimum_all" }}\n'
 
 
-def made(folder: Path, number: str, scale: float, epochs: int) -> Path:
-    """A project with mined rules and their labels; one that is there already is taken as it is."""
+def made(folder: Path, number: str, scale: float, epochs: int, mined_only: bool) -> Path:
+    """A project with its labels; one that is there already is taken as it is."""
     home, task = folder / number, task_name(number)
     if (home / "groundswell.duckdb").exists():
         return home
@@ -45,9 +45,7 @@ def made(folder: Path, number: str, scale: float, epochs: int) -> Path:
     config = CONFIG.format(task=task, memory="4GB")
     (home / "groundswell.toml").write_text(config[: config.index("end_model")] + model + STUDY.format(task=task))
     with open_workspace(home) as ws:
-        ws.suggest()
-        ws.accept()
-        ws.run()
+        ws.curate(propagation=None if mined_only else {})
     return home
 
 
@@ -77,6 +75,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--features", default="both", choices=("servable", "all", "both"))
+    parser.add_argument("--mined-only", action="store_true")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--keep", action="store_true")
@@ -84,7 +83,7 @@ def main() -> None:
     folder = given.folder or Path(tempfile.mkdtemp(prefix="groundswell-studies-"))
     console = Console(width=150)
     for number in given.tasks:
-        home = made(folder, number, given.scale, given.epochs)
+        home = made(folder, number, given.scale, given.epochs, given.mined_only)
         for study in given.studies:
             started = time.perf_counter()
             with open_workspace(home) as ws:
