@@ -25,6 +25,7 @@ from .fusing import fused_model, modality_views
 from .searching import Searched, search
 from .state import recorded
 from .store import Store, publish, writing
+from .store.names import quoted
 from .store.queries import qualified
 from .types import RESERVED_COLUMNS, Event, Listener, Project, Task, silent
 
@@ -185,7 +186,9 @@ def write_predictions(store: Store, task: Task, model: EndModel, model_id: int) 
     """Replace `predictions`: one row per entity, streamed through the model batch by batch."""
     schema = prediction_schema(store.arrow(f'SELECT entity_id FROM "{task.name}".entity LIMIT 0').schema.field("entity_id").type)
     scoring = Scoring()
-    batches = scoring.batches(store.stream(f'SELECT * FROM "{task.name}".entity'), lambda batch: predicted(model, batch, model_id).cast(schema))
+    read = {"entity_id", *(name for name, _ in model.inputs)}
+    columns = ", ".join(quoted(name) for name in store.columns(f'"{task.name}".entity') if name in read)
+    batches = scoring.batches(store.stream(f'SELECT {columns} FROM "{task.name}".entity'), lambda batch: predicted(model, batch, model_id).cast(schema))
     first = next(batches, None)
     all_batches = batches if first is None else chain([first], batches)
     try:
