@@ -111,7 +111,7 @@ def show(folder: Path, task: str, steps: list[dict], given: argparse.Namespace) 
         table.add_row(step["step"], f"{step['seconds']:,.1f}", f"{step['gb']:.2f}")
     Console(width=120).print(table)
     for row in json.loads(metrics):
-        if row["metric"] == "average_precision" and row["split"] == "test" and row["modality"] in ("image", None):
+        if row["metric"] == "average_precision" and row["split"] == "test" and row["modality"] == "image":
             print(f"average precision on {row['n']:,} test images: {row['arm']} {row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})")
 
 
