@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Iterator
 
 from sqlglot import exp
@@ -11,7 +12,8 @@ from ..types import EntityLayout
 from .columns import cast, column, literal
 
 VALUE_BYTES = 100
-"""What a feature's value takes in the hash table of a join: an entry with its key, and a short list on the heap."""
+"""What a feature's value takes in the hash table of a join, beside the numbers of a vector: an entry with its key, and a short list on the heap."""
+VECTOR = re.compile(r"(FLOAT|DOUBLE)\[(\d+)\]")
 MEMORY_SHARE = 0.4
 """The part of the memory limit that the hash tables of one span may fill; the rest is for rows on their way."""
 SAMPLE_ROWS = 100_000
@@ -37,9 +39,15 @@ def spanned(store: Store, layout: EntityLayout) -> Iterator[exp.Expression]:
 
 def n_spans(store: Store, layout: EntityLayout) -> int:
     """How many spans keep the hash tables of all features within their share of the memory limit."""
-    features = [join.this for join in layout.query.args.get("joins") or []]
-    values = sum(store.value(f"SELECT count(*) FROM {feature.sql('duckdb')}") for feature in features)
-    return -(-values * VALUE_BYTES // max(1, int(store.memory_limit() * MEMORY_SHARE)))
+    joins = layout.query.args.get("joins") or []
+    size = sum(value_bytes(r.type) * store.value(f"SELECT count(*) FROM {join.this.sql('duckdb')}") for r, join in zip(layout.resources, joins))
+    return -(-size // max(1, int(store.memory_limit() * MEMORY_SHARE)))
+
+
+def value_bytes(kind: str) -> int:
+    """What one value of a feature of this DuckDB type takes while it is joined."""
+    vector = VECTOR.fullmatch(kind)
+    return VALUE_BYTES + (0 if vector is None else int(vector[2]) * (4 if vector[1] == "FLOAT" else 8))
 
 
 def _bounds(store: Store, n: int) -> list[str]:

@@ -67,14 +67,15 @@ def _folded(names) -> frozenset[tuple[str, str]]:
 
 
 def _gold_relations(task: Task, layout: EntityLayout, relations) -> tuple[GoldRelation, ...]:
-    columns: dict[tuple[str, str], tuple[str, ...]] = {}
+    sealed: dict[tuple[str, str], dict[str, str]] = {}
     for answers in task.answers:
         schema, _, name = answers.relation.rpartition(".")
         found = relations.get(((schema or "main").casefold(), name.casefold()))
         if found:
-            columns[found] = tuple(dict.fromkeys((*columns.get(found, ()), *answers.sealed)))
-    rows = {(s.schema, s.relation) for s in layout.sources}
-    return tuple(GoldRelation(*found, sealed, found in rows) for found, sealed in columns.items())
+            sealed.setdefault(found, {}).update({column.casefold(): column for column in answers.sealed})
+    rows = {(s.schema, s.relation): {c.casefold() for c in s.columns} for s in layout.sources}
+    found = (GoldRelation(*at, tuple(c for fold, c in columns.items() if fold in rows.get(at, columns)), at in rows) for at, columns in sealed.items())
+    return tuple(gold for gold in found if gold.columns)
 
 
 class Loader:

@@ -14,13 +14,13 @@ from .neighbours import Nearest, exact, recall, refine, search
 from .orders import cluster_order, joined_sets, number_order, sketch, token_order
 from .similarity import Similarity
 
-SAMPLE = 200
+SAMPLE = 500
 """Rows whose true neighbours are found by comparing them with all others."""
 REFINED = 256
 """Neighbours of neighbours that a row is compared with in a round."""
 FEW = 6000
 """Of so many rows all pairs are compared."""
-LEAST_GAIN, MARGIN = 0.004, 0.01
+LEAST_GAIN, MARGIN = 0.002, 0.01
 """A round of neighbours of neighbours that adds less recall is the last; the search goes on until a sample is so far above the aim."""
 
 

@@ -73,6 +73,10 @@ def test_a_key_that_stands_twice_is_found_in_spans_too(tmp_path, monkeypatch):
         built(tmp_path / "parts", WAREHOUSE.format(key="i") + "INSERT INTO post VALUES (200, 'beta');")
 
 
+def test_vectors_count_with_their_length():
+    assert [spans.value_bytes(kind) - spans.VALUE_BYTES for kind in ("DOUBLE", "VARCHAR[]", "FLOAT[512]", "DOUBLE[3]")] == [0, 0, 2048, 24]
+
+
 def test_as_many_spans_as_keep_all_values_within_their_share_of_the_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(spans, "VALUE_BYTES", 1024**2)  # 420 topics and 600 scores: 1,020 MiB of 40 % of 2 GB
     bounds, within = [], spans._within

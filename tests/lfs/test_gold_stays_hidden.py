@@ -114,6 +114,16 @@ def test_what_only_studies_are_told_is_as_closed_as_gold(tmp_path, study, text):
     assert code == 1 and found[0]["code"] in {"LF107", "LF102"}
 
 
+@pytest.mark.parametrize("gold, study", [
+    ('{ from = "ticket", key = "ticket_id", label = "verdict" }', '{ from = "ticket", key = "ticket_id", label = "VERDICT" }'),
+    ('{ from = "ticket_gold", key = "ticket_id", label = "label" }', '{ from = "ticket", key = "ticket_id", label = "no_such_column" }'),
+])  # fmt: skip
+def test_a_column_named_twice_or_not_there_does_not_hinder_a_run(tmp_path, gold, study):
+    folder = project(tmp_path / "shop", "-- lf: a -> refund\nFROM ticket WHERE body ILIKE '%refund%'", sql=TOLD, task=f"gold = {gold}\nstudy = {study}")
+    workspace(folder).run()
+    assert votes(folder) == {"a": {1: "refund", 3: "refund", 4: "refund"}}
+
+
 def test_entity_lacks_what_only_studies_are_told(tmp_path):
     ws = workspace(project(tmp_path / "shop", sql=TOLD, task=GIVEN + '{ from = "ticket", key = "ticket_id", label = "verdict", optimum = "ceiling" }'))
     ws.run()
