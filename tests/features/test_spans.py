@@ -30,8 +30,8 @@ classes = ["no", "yes"]
 LFS = "-- lf: beta -> yes\nFROM entity WHERE body = 'beta';\n-- lf: low -> no\nFROM entity WHERE score < 60;\n-- lf: t1 -> no\nFROM entity WHERE list_contains(topics, 't1');\n"
 
 
-def built(folder, warehouse):
-    folder = project(folder, LFS, sql=warehouse, config=CONFIG, files={"features/all.sql": FEATURES})
+def built(folder, warehouse, lfs=LFS):
+    folder = project(folder, lfs, sql=warehouse, config=CONFIG, files={"features/all.sql": FEATURES})
     with workspace(folder) as ws:
         ws.run()
     return folder
@@ -75,6 +75,15 @@ def test_a_key_that_stands_twice_is_found_in_spans_too(tmp_path, monkeypatch):
 
 def test_vectors_count_with_their_length():
     assert [spans.value_bytes(kind) - spans.VALUE_BYTES for kind in ("DOUBLE", "VARCHAR[]", "FLOAT[512]", "DOUBLE[3]")] == [0, 0, 2048, 24]
+
+
+def test_a_vector_needs_more_spans_than_a_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(spans, "VALUE_BYTES", 0)
+    monkeypatch.setattr(spans, "MEMORY_SHARE", 1e-5)  # of 2 GB: some 19 kB
+    bounds, within = [], spans._within
+    monkeypatch.setattr(spans, "_within", lambda *given: bounds.append(given[1:3]) or within(*given))
+    built(tmp_path / "parts", WAREHOUSE.format(key="i") + "CREATE OR REPLACE TABLE score AS SELECT i AS post_id, [i / 3, 1, 2, 3, 4, 5, 6, 7]::DOUBLE[8] AS score FROM range(100, 700) AS t(i);", LFS.replace("score < 60", "body = 'alpha'"))
+    assert len(bounds) == 2  # 600 values of 64 bytes
 
 
 def test_as_many_spans_as_keep_all_values_within_their_share_of_the_memory(tmp_path, monkeypatch):

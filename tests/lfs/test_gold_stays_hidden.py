@@ -101,17 +101,18 @@ ALTER TABLE ticket ADD COLUMN ceiling DOUBLE;
 GIVEN = 'gold = { from = "ticket_gold", key = "ticket_id", label = "label" }\nstudy = '
 
 
-@pytest.mark.parametrize("study, text", [
-    ('{ from = "told", key = "ticket_id", label = "truth" }', "-- lf: a\nSELECT ticket_id, truth AS label FROM told"),
-    ('{ from = "told", key = "ticket_id", label = "truth", optimum = "best" }', "-- lf: a -> refund\nSELECT ticket_id FROM retold WHERE best > 0.5"),
-    ('{ from = "ticket", key = "ticket_id", label = "verdict", optimum = "ceiling" }', "-- lf: a -> refund\nFROM ticket WHERE verdict = 'refund'"),
-    ('{ from = "ticket", key = "ticket_id", label = "verdict", optimum = "ceiling" }', "-- lf: a -> refund\nFROM ticket WHERE ceiling > 0.5"),
-    ('{ from = "ticket", key = "ticket_id", label = "verdict", optimum_all = "ceiling" }', "-- lf: a -> refund\nFROM entity WHERE ceiling > 0.5"),
-    ('{ from = "told", key = "ticket_id", label = "truth" }', "-- lf: a\nSELECT ticket_id, label FROM ticket_gold"),
+@pytest.mark.parametrize("study, text, code", [
+    ('{ from = "told", key = "ticket_id", label = "truth" }', "-- lf: a\nSELECT ticket_id, truth AS label FROM told", "LF107"),
+    ('{ from = "told", key = "ticket_id", label = "truth", optimum = "best" }', "-- lf: a -> refund\nSELECT ticket_id FROM retold WHERE best > 0.5", "LF107"),
+    ('{ from = "ticket", key = "ticket_id", label = "verdict", optimum = "ceiling" }', "-- lf: a -> refund\nFROM ticket WHERE verdict = 'refund'", "LF107"),
+    ('{ from = "ticket", key = "ticket_id", label = "verdict", optimum = "ceiling" }', "-- lf: a -> refund\nFROM ticket WHERE ceiling > 0.5", "LF107"),
+    ('{ from = "ticket", key = "ticket_id", label = "verdict", optimum_all = "ceiling" }', "-- lf: a -> refund\nFROM entity WHERE ceiling > 0.5", "LF102"),
+    ('{ from = "told", key = "ticket_id", label = "truth" }', "-- lf: a\nSELECT ticket_id, label FROM ticket_gold", "LF107"),
+    ('{ from = "ticket", key = "ticket_id", label = "VERDICT" }', "-- lf: a -> refund\nFROM ticket WHERE verdict = 'refund'", "LF107"),
 ])  # fmt: skip
-def test_what_only_studies_are_told_is_as_closed_as_gold(tmp_path, study, text):
-    code, found = checked(project(tmp_path / "shop", text, sql=TOLD, task=GIVEN + study))
-    assert code == 1 and found[0]["code"] in {"LF107", "LF102"}
+def test_what_only_studies_are_told_is_as_closed_as_gold(tmp_path, study, text, code):
+    left, found = checked(project(tmp_path / "shop", text, sql=TOLD, task=GIVEN + study))
+    assert left == 1 and found[0]["code"] == code
 
 
 @pytest.mark.parametrize("gold, study", [

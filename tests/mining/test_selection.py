@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from groundswell.errors import MiningError
 from groundswell.intervals import wilson_lower
-from groundswell.mining import MiningOptions, count_features, counting, cover, judge, mining_options, reach, relaxations, sample_mined, select
+from groundswell.mining import Found, MinedLF, MiningOptions, count_features, counting, cover, judge, judging, mining_options, reach, relaxations, sample_mined, select
 from groundswell.mining.bounds import bounds_of
 
 from .tables import CLASSES, all_mined, features, store_of, worked_example
@@ -145,6 +145,35 @@ def test_every_class_of_several_is_mined_against_the_others():
 def test_one_lf_per_itemset_on_request(small):
     no, _ = selected(worked_example(), min_support=1, min_recall=0.3, min_precision=0.3, grouping="per_itemset")
     assert all(len(lf.itemsets) == 1 for lf in no[-1].lfs) and len(no[-1].lfs) > 2
+
+
+def test_what_is_chosen_among_is_mined_entities_of_one_class():
+    """cover and reach against loops over the rows that are mined."""
+    table, y = words_table(3, 4000)
+    store = store_of(table)
+    labelled = counting.mark_rows(store, "t", CLASSES, ["train"], ["text"])
+    mined = {row for (row,) in store.rows("SELECT row FROM mining_row WHERE mined")}
+    (words,) = features(store)
+    sample_mined(store, "t", [words])
+    assert 0 < len(mined) < len(table) and store.value("SELECT count(*) FROM mining_sample") == len(mined) == labelled.mined.sum()
+    itemsets = [("w3",), ("w1",), ("w1", "w3")]
+    for k in range(2):
+        rows = [set(words_of) for i, (words_of, positive) in enumerate(zip(table["words"].to_pylist(), y)) if i in mined and positive == k]
+        held, n = cover(store, words, itemsets, k)
+        assert n.sum() == len(rows)
+        assert [int(n[held[:, i]].sum()) for i in range(3)] == [sum(set(items) <= row for row in rows) for items in itemsets]
+        lf = MinedLF(words, k, (Found(words, ("w1",), k, 1, 1, 1.0, 1.0, 0.5),))
+        assert reach(store, [lf], k) == pytest.approx(sum("w1" in row for row in rows) / len(rows))
+
+
+def test_of_many_entities_a_sample_of_each_class_is_chosen_among(monkeypatch):
+    table, _ = words_table(4, 6000)
+    store = store_of(table)
+    labelled = counting.mark_rows(store, "t", CLASSES, ["train"], ["text"])
+    monkeypatch.setattr(judging, "SAMPLED", 1000)
+    sample_mined(store, "t", features(store))
+    n = dict(store.rows("SELECT __y, count(*) FROM mining_sample GROUP BY 1"))
+    assert n[1] == labelled.mined[1] < 1000 and 800 < n[0] < 1200 < labelled.mined[0]
 
 
 def test_held_out_figures_equal_a_direct_count():
