@@ -20,7 +20,7 @@ REFINED = 256
 """Neighbours of neighbours that a row is compared with in a round."""
 FEW = 6000
 """Of so many rows all pairs are compared."""
-LEAST_GAIN, MARGIN = 0.002, 0.01
+LEAST_GAIN, MARGIN = 0.004, 0.01
 """A round of neighbours of neighbours that adds less recall is the last; the search goes on until a sample is so far above the aim."""
 
 
