@@ -41,8 +41,8 @@ key = "post_id"
 classes = ["ok", "violates"]
 gold = {{ from = "human_label", key = "post_id", label = "{task}" }}
 split = {{ column = "split" }}
-end_model = {{ method = "logistic", seed = 0, gold = true, max_epochs = 10 }}
 """
+END_MODEL = 'end_model = { method = "logistic", seed = 0, gold = true, max_epochs = 10 }\n'
 
 
 def measured(name: str, command: list[str], folder: Path) -> dict:
@@ -58,9 +58,9 @@ def measured(name: str, command: list[str], folder: Path) -> dict:
     return {"step": name, "seconds": seconds, "gb": usage.ru_maxrss / 1e6}
 
 
-def prepare(folder: Path, task: str, memory: str) -> None:
-    """The project: features of the example but the one computed from pixels, which only 20,000 pictures have."""
-    (folder / "groundswell.toml").write_text(CONFIG.format(task=task, memory=memory))
+def prepare(folder: Path, task: str, memory: str, of_task: str = END_MODEL) -> None:
+    """The project: features of the example but the one computed from pixels, which only 20,000 pictures have; more lines of the task."""
+    (folder / "groundswell.toml").write_text(CONFIG.format(task=task, memory=memory) + of_task)
     shutil.copytree(EXAMPLE / "features", folder / "features", dirs_exist_ok=True)
     text = (folder / "features" / "i_pictures.sql").read_text()
     (folder / "features" / "i_pictures.sql").write_text(text[: text.index("-- feature: picture_colours")] if "-- feature: picture_colours" in text else text)

@@ -24,7 +24,7 @@ from groundswell.examples.moderation.parameters import rows
 from groundswell.examples.moderation.told import tell
 from groundswell.workspace import open_workspace
 
-from .cross_modal_scale import CONFIG, EXAMPLE, prepare, task_name
+from .cross_modal_scale import EXAMPLE, prepare, task_name
 
 STUDIES = ("end-to-end", "crossover", "factors", "lesion", "fusion", "curation")
 STUDY = 'study = {{ from = "image_told", key = "post_id", label = "{task}", optimum = "{task}_optimum", optimum_all = "{task}_optimum_all" }}\n'
@@ -39,11 +39,9 @@ def made(folder: Path, number: str, scale: float, epochs: int, mined_only: bool)
     build(home / "world", Sizes.of_table_1(number, scale), with_text=False)
     as_duckdb(home / "world", home / "warehouse.duckdb")
     tell(home / "world" / "truth", home / "warehouse.duckdb")
-    prepare(home, task, "4GB")
     servable = tomllib.loads((EXAMPLE / "groundswell.toml").read_text())["task"]["scam"]["end_model"]["features"]
     model = f'end_model = {{ method = "logistic", seed = 0, gold = true, max_epochs = {epochs}, features = {servable} }}\n'
-    config = CONFIG.format(task=task, memory="4GB")
-    (home / "groundswell.toml").write_text(config[: config.index("end_model")] + model + STUDY.format(task=task))
+    prepare(home, task, "4GB", model + STUDY.format(task=task))
     with open_workspace(home) as ws:
         ws.curate(propagation=None if mined_only else {})
     return home
